@@ -1,0 +1,84 @@
+"""One way out for every log line: structlog's and the standard library's pass the same processors to one stream.
+
+Ids are bound once with structlog's contextvars (`structlog.contextvars.bound_contextvars(execution_id=...)`).
+"""
+
+import logging
+import re
+from collections.abc import Mapping, Sequence, Set
+from typing import TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from config.servers import hide_password
+
+HIDDEN = "***"
+
+_SECRET_KEY = re.compile(r"passw|secret|token|mpin|totp|credential|authorization|api_?key|private_?key", re.IGNORECASE)
+_PLAIN = (bool, int, float, type(None))
+
+
+def configure_logs(*, json: bool, level: str, stream: TextIO) -> None:
+    """Send every log line of this process to a stream, and nowhere else.
+
+    json: one object a line; else colours for people. level: DEBUG, INFO, WARNING or ERROR. Calling it again replaces
+    the earlier set-up. Doors give stdout; commands that report on stdout give stderr.
+    """
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, hide_secrets, _renderer(json)],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    logging.captureWarnings(capture=True)
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            structlog.stdlib.PositionalArgumentsFormatter(),
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,  # a door may set logs up again; a cached logger would keep the old stream
+    )
+
+
+def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Replace values under secret keys, at any depth, and passwords inside addresses. A structlog processor."""
+    return {key: HIDDEN if _is_secret(key, value) else _clean(value) for key, value in event.items()}
+
+
+def _is_secret(key: object, value: object) -> bool:
+    return isinstance(key, str) and value is not None and _SECRET_KEY.search(key) is not None
+
+
+def _clean(value: object) -> object:
+    if isinstance(value, _PLAIN):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): HIDDEN if _is_secret(key, inner) else _clean(inner) for key, inner in value.items()}
+    if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray):
+        return [_clean(inner) for inner in value]
+    # Anything else (an error, a Decimal, a moment) is read as text here, before the renderer could reveal it.
+    return hide_password(str(value))
+
+
+def _renderer(json: bool) -> Processor:
+    if json:
+        return structlog.processors.JSONRenderer(ensure_ascii=False)
+    return structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)

@@ -1,0 +1,137 @@
+"""Daily bars of the whole market, shared by all users, and which days are whole."""
+
+from collections.abc import Sequence
+from datetime import date
+
+import numpy as np
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Big, Created, ExactPrice, Line, Ticker
+from trading.bars import Bar, Bars
+from trading.values import Symbol
+
+
+class BarRow(Base):
+    """One day of one symbol, as the source gave it."""
+
+    __tablename__ = "bars"
+
+    symbol: Mapped[Ticker] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    open: Mapped[ExactPrice]
+    high: Mapped[ExactPrice]
+    low: Mapped[ExactPrice]
+    close: Mapped[ExactPrice]
+    volume: Mapped[Big]
+
+
+class PriceDayRow(Base):
+    """What was loaded for a day, and whether it counts as whole."""
+
+    __tablename__ = "price_days"
+
+    day: Mapped[date] = mapped_column(primary_key=True)
+    bars: Mapped[int]
+    missing: Mapped[int]
+    whole: Mapped[bool]
+    source: Mapped[Line]
+    loaded_at: Mapped[Created]
+
+
+_UPSERT = text(
+    """
+    INSERT INTO bars (symbol, day, open, high, low, close, volume)
+    SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:days AS date[]), CAST(:opens AS numeric[]), CAST(:highs AS numeric[]),
+                         CAST(:lows AS numeric[]), CAST(:closes AS numeric[]), CAST(:volumes AS bigint[]))
+    ON CONFLICT (symbol, day) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
+        close = excluded.close, volume = excluded.volume
+    """
+)
+
+_PRICE_DAY = text(
+    """
+    INSERT INTO price_days (day, bars, missing, whole, source) VALUES (:day, :bars, :missing, :whole, :source)
+    ON CONFLICT (day) DO UPDATE SET bars = excluded.bars, missing = excluded.missing, whole = excluded.whole,
+        source = excluded.source, loaded_at = now()
+    """
+)
+
+# The last `limit` bars of each symbol, as arrays: one row a symbol keeps the decoding out of Python.
+_HISTORY = text(
+    """
+    SELECT s.symbol, h.days, h.opens, h.highs, h.lows, h.closes, h.volumes
+    FROM (SELECT DISTINCT symbol FROM bars WHERE day = :day OR symbol = ANY(CAST(:symbols AS text[]))) s
+    CROSS JOIN LATERAL (
+        SELECT array_agg(b.day ORDER BY b.day) AS days, array_agg(b.open::float8 ORDER BY b.day) AS opens,
+               array_agg(b.high::float8 ORDER BY b.day) AS highs, array_agg(b.low::float8 ORDER BY b.day) AS lows,
+               array_agg(b.close::float8 ORDER BY b.day) AS closes, array_agg(b.volume::float8 ORDER BY b.day) AS volumes
+        FROM (SELECT * FROM bars WHERE symbol = s.symbol AND day <= :day ORDER BY day DESC LIMIT :limit) b) h
+    WHERE h.days IS NOT NULL AND (:all_symbols OR s.symbol = ANY(CAST(:symbols AS text[])))
+    ORDER BY s.symbol
+    """
+)
+
+
+class BarRepository:
+    """Queries over bars."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def store(self, bars: Sequence[Bar]) -> None:
+        """Insert bars, replacing those of the same symbol and day. Send some thousands at a time."""
+        columns = {
+            "symbols": [bar.symbol for bar in bars],
+            "days": [bar.day for bar in bars],
+            "opens": [bar.open for bar in bars],
+            "highs": [bar.high for bar in bars],
+            "lows": [bar.low for bar in bars],
+            "closes": [bar.close for bar in bars],
+            "volumes": [bar.volume for bar in bars],
+        }
+        await self.session.execute(_UPSERT, columns)
+
+    async def store_day(self, day: date, bars: int, missing: int, whole: bool, source: str) -> None:
+        """Record what was loaded for a day."""
+        values = {"day": day, "bars": bars, "missing": missing, "whole": whole, "source": source}
+        await self.session.execute(_PRICE_DAY, values)
+
+    async def last_whole_day(self) -> date | None:
+        """Return the newest day that is whole, if any."""
+        return (await self.session.execute(select(func.max(PriceDayRow.day)).where(PriceDayRow.whole))).scalar_one()
+
+    async def count_on(self, day: date) -> int:
+        """Return how many symbols have a bar on a day."""
+        return (await self.session.execute(select(func.count()).where(BarRow.day == day))).scalar_one()
+
+    async def history(self, day: date, limit: int, symbols: Sequence[Symbol] | None = None) -> list[Bars]:
+        """Return the last bars up to a day of every symbol that traded on it, or of the named ones, by symbol."""
+        values = {"day": day, "limit": limit, "symbols": list(symbols or ()), "all_symbols": symbols is None}
+        rows = await self.session.execute(_HISTORY, values)
+        return [_bars(*row) for row in rows]
+
+    async def closes(self, day: date, symbols: Sequence[Symbol]) -> dict[Symbol, float]:
+        """Return the last close at or before a day of each symbol that has one."""
+        return {bars.symbol: float(bars.close[-1]) for bars in await self.history(day, 1, symbols)}
+
+
+def _bars(
+    symbol: str,
+    days: list[date],
+    opens: list[float],
+    highs: list[float],
+    lows: list[float],
+    closes: list[float],
+    volumes: list[float],
+) -> Bars:
+    return Bars(
+        Symbol(symbol),
+        np.array(days, dtype="datetime64[D]"),
+        np.array(opens),
+        np.array(highs),
+        np.array(lows),
+        np.array(closes),
+        np.array(volumes),
+    )

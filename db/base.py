@@ -1,0 +1,49 @@
+"""The declarative base of every table: one naming scheme, one set of column types, no relationships."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any, TypeVar
+
+from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Numeric, String, Text, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
+Big = Annotated[int, mapped_column(BigInteger)]
+Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+Created = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
+Rupees = Annotated[Decimal, mapped_column(Numeric(14, 2))]
+ExactPrice = Annotated[Decimal, mapped_column(Numeric(18, 4))]
+Name = Annotated[str, mapped_column(String(64))]
+Word = Annotated[str, mapped_column(String(16))]
+Ticker = Annotated[str, mapped_column(String(32))]
+Line = Annotated[str, mapped_column(String(512))]
+Prose = Annotated[str, mapped_column(Text)]
+Json = Annotated[dict[str, Any], mapped_column(JSONB)]
+
+
+class Base(DeclarativeBase):
+    """The base of all rows."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+USER_SCOPED: dict[str, str] = {}
+"""Table name -> the column that names its user, for every table under row-level security."""
+
+Row = TypeVar("Row", bound=type[Base])
+
+
+def user_scoped(row: Row) -> Row:
+    """Put a row class under row-level security by its `user_id` (the table `users`: by its `id`)."""
+    table = row.__table__
+    USER_SCOPED[str(table.name)] = "id" if table.name == "users" else "user_id"  # type: ignore[attr-defined]
+    return row

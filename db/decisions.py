@@ -1,0 +1,52 @@
+"""The journal: why each candidate was bought or not, with what was known."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Big, Created, Id, Json, Name, Ticker, Word, user_scoped
+
+
+@user_scoped
+class DecisionRow(Base):
+    """What one account's strategy decided about one symbol on one day."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        CheckConstraint("verdict IN ('approved', 'refused')", name="verdict"),
+        UniqueConstraint("account_id", "task_name", "day", "symbol", "leg"),
+        Index(None, "user_id", "day"),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
+    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
+    execution_id: Mapped[Big]
+    task_name: Mapped[Name]
+    day: Mapped[date]
+    symbol: Mapped[Ticker]
+    leg: Mapped[Name]
+    verdict: Mapped[Word]
+    code: Mapped[Name | None]
+    facts: Mapped[Json]
+    config_version: Mapped[int]
+    model_version: Mapped[Word | None]
+    confidence: Mapped[float | None]
+    created_at: Mapped[Created]
+
+
+class DecisionRepository:
+    """Queries over the journal."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def journal(self, decisions: Sequence[dict[str, Any]]) -> None:
+        """Store decisions; one that was journalled before is left alone."""
+        if decisions:
+            await self.session.execute(insert(DecisionRow).values(list(decisions)).on_conflict_do_nothing())

@@ -1,0 +1,61 @@
+"""The one engine of a process, and what it says when the database is not there or not ours."""
+
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+# A connection that idles inside a transaction holds locks of the money path: the server ends it.
+IDLE_IN_TRANSACTION_MS = 60_000
+CONNECT_SECONDS = 5
+
+
+class DatabaseError(Exception):
+    """The database cannot be used: unreachable, behind the code, or connected as a role that bypasses row security."""
+
+
+def make_engine(url: str, pool_size: int = 5, application: str = "muhurat") -> AsyncEngine:
+    """Return an engine for a `postgresql+asyncpg://` URL. pool_size: connections kept, none beyond."""
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=False,
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "server_settings": {
+                "application_name": application,
+                "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+            },
+        },
+    )
+
+
+async def check_database(engine: AsyncEngine, head: str) -> None:
+    """Refuse a database that is unreachable, not at the code's revision, or seen through row security.
+
+    head: the newest revision in the code. Raises DatabaseError.
+    """
+    role: Any = None
+    revision: str | None = None
+    try:
+        async with engine.connect() as connection:
+            role = (
+                await connection.execute(
+                    text("SELECT rolname, rolsuper OR rolbypassrls AS over FROM pg_roles WHERE rolname = current_user")
+                )
+            ).one()
+            known = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
+            if known is not None:
+                revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    except (OSError, DBAPIError, TimeoutError) as error:
+        where = engine.url.render_as_string(hide_password=True)
+        raise DatabaseError(f"cannot reach Postgres at {where}: {error}. Check DATABASE_URL and the server.") from error
+    if role.over:
+        raise DatabaseError(
+            f"role {role.rolname!r} bypasses row security, so users would see each other's rows. "
+            "Connect as a role without SUPERUSER and BYPASSRLS."
+        )
+    if revision != head:
+        raise DatabaseError(f"the schema is at {revision or 'nothing'}, the code at {head}: run 'muhurat migrate'.")

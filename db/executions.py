@@ -1,0 +1,218 @@
+"""Executions: one run of one task for one slot and subject, the truth that a message only rings for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    CheckConstraint,
+    Index,
+    PrimaryKeyConstraint,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy import (
+    Sequence as DatabaseSequence,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Big, Created, Id, Json, Line, Moment, Name, Prose, Word, user_scoped
+
+STATUSES = ("waiting", "queued", "running", "retrying", "success", "failed", "skipped", "cancelled")
+UNFINISHED = ("waiting", "queued", "running", "retrying")
+
+EXECUTION_IDS = DatabaseSequence("service_task_execution_id_seq", metadata=Base.metadata)
+
+
+class Fenced(Exception):
+    """Somebody else owns this execution now: the step that meets it changes nothing and is not recorded."""
+
+    def __init__(self, execution_id: int, generation: int) -> None:
+        self.execution_id, self.generation = execution_id, generation
+        super().__init__(f"execution {execution_id} is no longer held under generation {generation}")
+
+
+@user_scoped
+class ExecutionRow(Base):
+    """One execution. Partitioned by month of `scheduled_for`; nothing holds a foreign key to it.
+
+    scheduled_for: the slot, market time; for a follow-up, when it is due. as_of: the slot whose data it uses.
+    rung_at, next_attempt_at, executed_at, finished_at: machine time.
+    """
+
+    __tablename__ = "service_task_execution"
+    __table_args__ = (
+        PrimaryKeyConstraint("scheduled_for", "id"),
+        UniqueConstraint(
+            "task_name", "user_id", "account_id", "subject", "scheduled_for",
+            name="uq_service_task_execution_identity", postgresql_nulls_not_distinct=True,
+        ),
+        CheckConstraint("status IN " + str(STATUSES), name="status"),
+        Index("ix_service_task_execution_unfinished", "status", "id", postgresql_where="status IN " + str(UNFINISHED)),
+        Index("ix_service_task_execution_user_id", "user_id", "task_name", "scheduled_for"),
+        {"postgresql_partition_by": "RANGE (scheduled_for)"},
+    )  # fmt: skip
+
+    scheduled_for: Mapped[Moment]
+    id: Mapped[Big] = mapped_column(server_default=EXECUTION_IDS.next_value())
+    task_name: Mapped[Name]
+    user_id: Mapped[Big | None]
+    account_id: Mapped[Big | None]
+    subject: Mapped[str] = mapped_column(server_default="")
+    schedule_id: Mapped[Big | None]
+    queue: Mapped[Word]
+    status: Mapped[Word]
+    generation: Mapped[int] = mapped_column(server_default="1")
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    worker: Mapped[str | None]
+    waiting_for: Mapped[list[Any] | None] = mapped_column(JSONB)
+    useful_until: Mapped[Moment | None]
+    as_of: Mapped[Moment]
+    parent_id: Mapped[Big | None]
+    rung_at: Mapped[Moment | None]
+    next_attempt_at: Mapped[Moment | None]
+    executed_at: Mapped[Moment | None]
+    finished_at: Mapped[Moment | None]
+    duration_seconds: Mapped[float] = mapped_column(server_default="0")
+    reason: Mapped[Line | None]
+    details: Mapped[Json | None]
+    created_at: Mapped[Created]
+
+
+@user_scoped
+class ExecutionAttemptRow(Base):
+    """An attempt that did not succeed, the lost ones included."""
+
+    __tablename__ = "execution_attempts"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('failed', 'lost', 'interrupted')", name="outcome"),
+        Index(None, "execution_id"),
+        Index(None, "user_id"),
+    )
+
+    id: Mapped[Id]
+    execution_id: Mapped[Big]
+    scheduled_for: Mapped[Moment]
+    user_id: Mapped[Big | None]
+    attempt: Mapped[int]
+    generation: Mapped[int]
+    outcome: Mapped[Word]
+    worker: Mapped[str | None]
+    started_at: Mapped[Moment | None]
+    error: Mapped[Prose | None]
+    created_at: Mapped[Created]
+
+
+@dataclass(frozen=True, slots=True)
+class Bell:
+    """What a message says: which execution to run, under which generation, and where."""
+
+    task_name: str
+    queue: str
+    scheduled_for: datetime
+    execution_id: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An execution as its step sees it. market_now: market time at the claim."""
+
+    scheduled_for: datetime
+    id: int
+    generation: int
+    task_name: str
+    user_id: int | None
+    account_id: int | None
+    subject: str
+    as_of: datetime
+    useful_until: datetime | None
+    attempt: int
+    market_now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """Work a step leaves behind as a row of its own transaction. scheduled_for: market time at which it is due."""
+
+    task_name: str
+    queue: str
+    subject: str
+    scheduled_for: datetime
+    useful_until: datetime | None
+
+
+_FENCE = text(
+    "SELECT 1 FROM service_task_execution WHERE scheduled_for = :scheduled_for AND id = :id "
+    "AND generation = :generation AND status = 'running' FOR SHARE"
+)
+
+_FOLLOW_UP = text(
+    """
+    INSERT INTO service_task_execution
+        (scheduled_for, task_name, user_id, account_id, subject, queue, status, useful_until, as_of, parent_id)
+    SELECT f.scheduled_for, f.task_name, :user_id, :account_id, f.subject, f.queue, 'queued', f.useful_until, :as_of, :parent
+    FROM unnest(CAST(:scheduled_for AS timestamptz[]), CAST(:task_name AS text[]), CAST(:subject AS text[]),
+                CAST(:queue AS text[]), CAST(:useful_until AS timestamptz[]))
+         AS f(scheduled_for, task_name, subject, queue, useful_until)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+_SYNC_QUEUED = text(
+    "SELECT 1 FROM service_task_execution WHERE task_name = 'order_sync' AND user_id = :user_id "
+    "AND account_id = :account_id AND subject = '' AND scheduled_for BETWEEN :first AND :last AND status = 'queued' LIMIT 1"
+)
+
+_REQUEST = text(
+    """
+    INSERT INTO service_task_execution (scheduled_for, task_name, user_id, subject, queue, status, useful_until, as_of)
+    VALUES (:at, :task_name, :user_id, :subject, :queue, 'queued', :useful_until, :at)
+    ON CONFLICT DO NOTHING
+    """
+)
+
+
+class ServiceTaskRepository:
+    """Queries a step needs over executions."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def fence(self, execution: Execution) -> None:
+        """Lock the execution FOR SHARE under its generation, first in every transaction of a step. Raises Fenced."""
+        key = {"scheduled_for": execution.scheduled_for, "id": execution.id, "generation": execution.generation}
+        if (await self.session.execute(_FENCE, key)).scalar_one_or_none() is None:
+            raise Fenced(execution.id, execution.generation)
+
+    async def follow_up(self, execution: Execution, follow_ups: Sequence[FollowUp]) -> None:
+        """Insert follow-ups for the same user and account; one that exists already is left alone."""
+        if not follow_ups:
+            return
+        columns = ("scheduled_for", "task_name", "subject", "queue", "useful_until")
+        arrays: Mapping[str, list[Any]] = {name: [getattr(one, name) for one in follow_ups] for name in columns}
+        await self.session.execute(
+            _FOLLOW_UP,
+            {
+                "user_id": execution.user_id,
+                "account_id": execution.account_id,
+                "as_of": execution.as_of,
+                "parent": execution.id,
+                **arrays,
+            },
+        )
+
+    async def sync_is_queued(self, execution: Execution, first: datetime, last: datetime) -> bool:
+        """Tell whether an order sync of the account due in a range is still unclaimed; call under the account's lock."""
+        keys = {"user_id": execution.user_id, "account_id": execution.account_id, "first": first, "last": last}
+        return (await self.session.execute(_SYNC_QUEUED, keys)).scalar_one_or_none() is not None
+
+    async def request(
+        self, task_name: str, queue: str, subject: str, at: datetime, useful_until: datetime, user_id: int | None = None
+    ) -> None:
+        """Queue one execution on request. at: market time."""
+        values = {"task_name": task_name, "queue": queue, "subject": subject, "at": at, "useful_until": useful_until}
+        await self.session.execute(_REQUEST, {**values, "user_id": user_id})

@@ -1,0 +1,145 @@
+"""Orders and every step of their life. An order exists before any broker hears of it."""
+
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Big, Created, ExactPrice, Id, Json, Line, Moment, Name, Rupees, Ticker, Word, user_scoped
+from trading.orders import LIVE, OrderState
+
+_LIVE_LIST = ", ".join(f"'{state}'" for state in sorted(LIVE))
+_STATES = ", ".join(f"'{state}'" for state in sorted(OrderState))
+
+
+@user_scoped
+class OrderRow(Base):
+    """An approved order. `status` moves only by the state table of `trading.orders`.
+
+    session_day: the session it is meant for. as_of: the slot whose data it was decided on. reserved: rupees it may
+    still cost. change: what the broker was or will be asked to change it to. *_at columns are market time.
+    """
+
+    __tablename__ = "orders"
+    __table_args__ = (
+        CheckConstraint(f"status IN ({_STATES})", name="status"),
+        CheckConstraint("side IN ('buy', 'sell')", name="side"),
+        CheckConstraint("order_type IN ('market', 'limit')", name="order_type"),
+        CheckConstraint("quantity > 0", name="quantity"),
+        CheckConstraint("filled_quantity BETWEEN 0 AND quantity", name="filled"),
+        UniqueConstraint("account_id", "intent_key"),
+        UniqueConstraint("account_id", "broker_order_id"),
+        Index(
+            "uq_orders_live_side", "account_id", "symbol", "side", unique=True,
+            postgresql_where=f"status IN ({_LIVE_LIST})",
+        ),
+        Index("ix_orders_user_status_symbol_time", "user_id", "status", "symbol", "placed_at"),
+    )  # fmt: skip
+
+    id: Mapped[Id]
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
+    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"), index=True)
+    execution_id: Mapped[Big]
+    symbol: Mapped[Ticker]
+    side: Mapped[Word]
+    order_type: Mapped[Word]
+    variety: Mapped[Word]
+    quantity: Mapped[int]
+    price: Mapped[ExactPrice | None]
+    status: Mapped[Word]
+    intent_key: Mapped[str]
+    tag: Mapped[Name]
+    strategy: Mapped[Name]
+    leg: Mapped[Name]
+    rank: Mapped[int]
+    reference_price: Mapped[ExactPrice]
+    reserved: Mapped[Rupees] = mapped_column(server_default="0")
+    attempt: Mapped[int] = mapped_column(server_default="1")
+    as_of: Mapped[Moment]
+    session_day: Mapped[date]
+    broker_order_id: Mapped[Name | None]
+    broker_word: Mapped[Name | None]
+    filled_quantity: Mapped[int] = mapped_column(server_default="0")
+    avg_price: Mapped[ExactPrice | None]
+    change: Mapped[Json | None]
+    reason: Mapped[Line | None]
+    config_version: Mapped[int]
+    model_version: Mapped[Word | None]
+    confidence: Mapped[float | None]
+    placed_at: Mapped[Moment | None]
+    filled_at: Mapped[Moment | None]
+    closed_at: Mapped[Moment | None]
+    created_at: Mapped[Created]
+    updated_at: Mapped[Created]
+
+
+@user_scoped
+class OrderEventRow(Base):
+    """One step in an order's life, with the broker's own words."""
+
+    __tablename__ = "order_events"
+    __table_args__ = (Index(None, "order_id", "id"), Index(None, "user_id"))
+
+    id: Mapped[Id]
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
+    order_id: Mapped[Big] = mapped_column(ForeignKey("orders.id"))
+    event: Mapped[Name]
+    from_status: Mapped[Word | None]
+    to_status: Mapped[Word]
+    facts: Mapped[Json | None]
+    at: Mapped[Moment]
+    created_at: Mapped[Created]
+
+
+class OrderRepository:
+    """Queries over orders; account-scoped, and always by user too."""
+
+    def __init__(self, session: AsyncSession, user_id: int, account_id: int) -> None:
+        self.session, self.user_id, self.account_id = session, user_id, account_id
+        self._mine = (OrderRow.user_id == user_id, OrderRow.account_id == account_id)
+
+    async def plan(self, orders: Sequence[dict[str, Any]], at: datetime) -> list[OrderRow]:
+        """Insert planned orders; an intent that has one already keeps it. Returns the new ones, in rank order."""
+        if not orders:
+            return []
+        rows = [{"user_id": self.user_id, "account_id": self.account_id, **order} for order in orders]
+        made = insert(OrderRow).values(rows).on_conflict_do_nothing().returning(OrderRow)
+        planned = sorted((await self.session.execute(made)).scalars(), key=lambda order: order.rank)
+        for order in planned:
+            self.note(order, "planned", None, at)
+        return planned
+
+    async def get(self, order_id: int) -> OrderRow:
+        """Return an order, locked."""
+        query = select(OrderRow).where(OrderRow.id == order_id, *self._mine).with_for_update()
+        return (await self.session.execute(query)).scalar_one()
+
+    async def live(self, states: Collection[OrderState] = LIVE) -> list[OrderRow]:
+        """Return the orders in the given states, oldest first."""
+        query = select(OrderRow).where(*self._mine, OrderRow.status.in_([str(state) for state in states]))
+        return list((await self.session.execute(query.order_by(OrderRow.id))).scalars())
+
+    async def by_tags(self, tags: Collection[str]) -> list[OrderRow]:
+        """Return the orders with the given tags."""
+        query = select(OrderRow).where(*self._mine, OrderRow.tag.in_(list(tags)))
+        return list((await self.session.execute(query.order_by(OrderRow.id))).scalars())
+
+    def note(
+        self, order: OrderRow, event: str, before: str | None, at: datetime, facts: dict[str, Any] | None = None
+    ) -> None:
+        """Add a step to an order's record. at: market time."""
+        self.session.add(
+            OrderEventRow(
+                user_id=order.user_id,
+                order_id=order.id,
+                event=event,
+                from_status=before,
+                to_status=order.status,
+                facts=facts,
+                at=at,
+            )
+        )

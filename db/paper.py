@@ -1,0 +1,92 @@
+"""The paper venue's own book, as rows: what a real broker would keep on its side."""
+
+from datetime import date
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Big, Created, ExactPrice, Id, Line, Moment, Name, Rupees, Ticker, Word, user_scoped
+
+
+@user_scoped
+class PaperBookRow(Base):
+    """One account at the paper venue: its money there. Locked while the book is matched."""
+
+    __tablename__ = "paper_books"
+
+    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"), primary_key=True)
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"), index=True)
+    cash: Mapped[Rupees]
+
+
+@user_scoped
+class PaperOrderRow(Base):
+    """An order as the paper venue knows it. The tag is unique: a repeated placement finds the first."""
+
+    __tablename__ = "paper_orders"
+    __table_args__ = (
+        CheckConstraint("word IN ('parked', 'open', 'complete', 'cancelled', 'rejected', 'expired')", name="word"),
+        UniqueConstraint("account_id", "tag"),
+        Index("ix_paper_orders_resting", "account_id", postgresql_where="word IN ('parked', 'open')"),
+        Index(None, "user_id"),
+        Index(None, "account_id", "session_day"),
+    )
+
+    id: Mapped[Id]
+    account_id: Mapped[Big] = mapped_column(ForeignKey("paper_books.account_id"))
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
+    tag: Mapped[Name]
+    symbol: Mapped[Ticker]
+    side: Mapped[Word]
+    order_type: Mapped[Word]
+    limit_price: Mapped[ExactPrice | None]
+    quantity: Mapped[int]
+    word: Mapped[Word]
+    session_day: Mapped[date]
+    placed_at: Mapped[Moment]
+    filled_quantity: Mapped[int] = mapped_column(server_default="0")
+    fill_price: Mapped[ExactPrice | None]
+    filled_at: Mapped[Moment | None]
+    reason: Mapped[Line | None]
+    created_at: Mapped[Created]
+
+    @property
+    def broker_order_id(self) -> str:
+        """The id the venue gives out."""
+        return f"P{self.tag}"
+
+
+class PaperRepository:
+    """Queries over the paper venue's book."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def lock(self, account_id: int) -> PaperBookRow:
+        """Return an account's book, locked: the venue handles one request of an account at a time."""
+        query = select(PaperBookRow).where(PaperBookRow.account_id == account_id).with_for_update()
+        return (await self.session.execute(query)).scalar_one()
+
+    async def resting(self, account_id: int) -> list[PaperOrderRow]:
+        """Return the orders that may still fill, in the venue's priority: older first, then by symbol."""
+        query = (
+            select(PaperOrderRow)
+            .where(PaperOrderRow.account_id == account_id, PaperOrderRow.word.in_(("parked", "open")))
+            .order_by(PaperOrderRow.session_day, PaperOrderRow.symbol, PaperOrderRow.tag)
+        )
+        return list((await self.session.execute(query)).scalars())
+
+    async def by_tag(self, account_id: int, tag: str) -> PaperOrderRow | None:
+        """Return the order placed under a tag, if the venue has it."""
+        query = select(PaperOrderRow).where(PaperOrderRow.account_id == account_id, PaperOrderRow.tag == tag)
+        return (await self.session.execute(query)).scalar_one_or_none()
+
+    async def book(self, account_id: int, since: date) -> list[PaperOrderRow]:
+        """Return every order of an account for sessions from a day on."""
+        query = select(PaperOrderRow).where(PaperOrderRow.account_id == account_id, PaperOrderRow.session_day >= since)
+        return list((await self.session.execute(query)).scalars())
+
+    def add(self, order: PaperOrderRow) -> None:
+        """Put a new order on the book."""
+        self.session.add(order)

@@ -1,0 +1,227 @@
+"""Schedules and who subscribes to them; the claim of a due one and the chunks of its fan-out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Big, Created, Id, Moment, Name, Word, user_scoped
+from db.executions import Bell
+from trading.orders import LIVE
+
+
+class ScheduleRow(Base):
+    """When a task fires, for whom, and how far its current fan-out has come."""
+
+    __tablename__ = "schedules"
+    __table_args__ = (
+        CheckConstraint("scope IN ('shared', 'parameters', 'account')", name="scope"),
+        CheckConstraint("condition IN ('has_open_position', 'has_live_order', 'prices_missing')", name="condition"),
+    )
+
+    id: Mapped[Id]
+    name: Mapped[Name] = mapped_column(unique=True)
+    task_name: Mapped[Name]
+    trigger: Mapped[str]
+    scope: Mapped[Word]
+    condition: Mapped[Name | None]
+    enabled: Mapped[bool] = mapped_column(server_default="true")
+    next_due_at: Mapped[Moment | None]
+    firing_slot: Mapped[Moment | None]
+    cursor: Mapped[Big] = mapped_column(server_default="0")
+    claimed_by: Mapped[Name | None]
+    claim_until: Mapped[Moment | None]
+    created_at: Mapped[Created]
+
+
+@user_scoped
+class SubscriptionRow(Base):
+    """An account that a schedule fires for."""
+
+    __tablename__ = "schedule_subscriptions"
+    __table_args__ = (
+        UniqueConstraint("schedule_id", "account_id"),
+        Index(None, "schedule_id", "id"),
+        Index(None, "user_id"),
+    )
+
+    id: Mapped[Id]
+    schedule_id: Mapped[Big] = mapped_column(ForeignKey("schedules.id"))
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
+    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
+    enabled: Mapped[bool] = mapped_column(server_default="true")
+    created_at: Mapped[Created]
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One firing of a schedule as planned: what the rows of its fan-out are made of.
+
+    needs: JSON text of prerequisites or None; `$parameters` in it stands for the account's parameter set.
+    """
+
+    schedule_id: int
+    task_name: str
+    queue: str
+    at: datetime
+    day: date
+    useful_until: datetime
+    needs: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A committed piece of a fan-out: the bells to ring now and where the next piece starts."""
+
+    bells: Sequence[Bell]
+    cursor: int
+    last: bool
+
+
+_CONDITIONS = {
+    None: "true",
+    "has_open_position": "EXISTS (SELECT FROM positions p WHERE p.account_id = s.account_id AND p.closed_at IS NULL)",
+    "has_live_order": (
+        "EXISTS (SELECT FROM orders o WHERE o.account_id = s.account_id AND o.status IN ("
+        + ", ".join(f"'{state}'" for state in sorted(LIVE))
+        + "))"
+    ),
+    "prices_missing": "NOT EXISTS (SELECT FROM price_days d WHERE d.day = :day AND d.whole)",
+}
+
+_SUBSCRIBERS = {
+    "account": """
+        SELECT s.id, s.user_id, s.account_id, '' AS subject, c.strategy || ':' || c.parameter_hash AS parameters
+        FROM schedule_subscriptions s
+        JOIN service_status v ON v.user_id = s.user_id AND v.service_running
+        JOIN user_trading_config c ON c.user_id = s.user_id
+        WHERE s.schedule_id = :schedule_id AND s.enabled AND s.id > :cursor AND {condition}
+        ORDER BY s.id LIMIT :chunk""",
+    "parameters": """
+        SELECT 0::bigint AS id, NULL::bigint AS user_id, NULL::bigint AS account_id,
+               c.strategy || ':' || c.parameter_hash AS subject, '' AS parameters
+        FROM user_trading_config c JOIN service_status v ON v.user_id = c.user_id AND v.service_running
+        WHERE {condition} GROUP BY c.strategy, c.parameter_hash""",
+    "shared": """
+        SELECT 0::bigint AS id, NULL::bigint AS user_id, NULL::bigint AS account_id, '' AS subject, '' AS parameters
+        WHERE {condition}""",
+}
+
+_FAN_OUT = """
+    WITH chunk AS ({subscribers}),
+    made AS (
+        INSERT INTO service_task_execution
+            (scheduled_for, task_name, user_id, account_id, subject, schedule_id, queue, status, waiting_for,
+             useful_until, as_of, rung_at)
+        SELECT :at, :task_name, chunk.user_id, chunk.account_id, chunk.subject, :schedule_id, :queue,
+               CASE WHEN CAST(:needs AS text) IS NULL THEN 'queued' ELSE 'waiting' END,
+               CAST(replace(CAST(:needs AS text), '$parameters', chunk.parameters) AS jsonb),
+               :useful_until, :at, now()
+        FROM chunk ORDER BY chunk.id
+        ON CONFLICT DO NOTHING
+        RETURNING scheduled_for, id, generation, status)
+    SELECT (SELECT max(id) FROM chunk) AS cursor, (SELECT count(*) FROM chunk) AS seen,
+           (SELECT array_agg(id ORDER BY id) FROM made WHERE status = 'queued') AS ids
+"""
+
+_CLAIM_DUE = text(
+    """
+    UPDATE schedules SET claimed_by = :claimer, claim_until = now() + make_interval(secs => :seconds),
+           firing_slot = coalesce(firing_slot, next_due_at)
+    WHERE id IN (
+        SELECT id FROM schedules
+        WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= market_now())
+          AND (claim_until IS NULL OR claim_until < now())
+        ORDER BY coalesce(firing_slot, next_due_at), id FOR UPDATE SKIP LOCKED)
+    RETURNING id, task_name, trigger, scope, condition, firing_slot, cursor, market_now() AS market_now
+    """
+)
+
+
+class ScheduleRepository:
+    """Queries over schedules and subscriptions."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def seed(self, defaults: Sequence[dict[str, Any]]) -> None:
+        """Store the default schedules that are not there yet."""
+        await self.session.execute(insert(ScheduleRow).values(list(defaults)).on_conflict_do_nothing())
+
+    async def subscribe(self, user_id: int, account_id: int) -> None:
+        """Subscribe an account to every schedule made for accounts."""
+        await self.session.execute(
+            text(
+                "INSERT INTO schedule_subscriptions (schedule_id, user_id, account_id) "
+                "SELECT id, :user_id, :account_id FROM schedules WHERE scope = 'account' ON CONFLICT DO NOTHING"
+            ),
+            {"user_id": user_id, "account_id": account_id},
+        )
+
+    async def unplanned(self) -> list[ScheduleRow]:
+        """Return enabled schedules that have no next due time, as after seeding."""
+        query = select(ScheduleRow).where(ScheduleRow.enabled, ScheduleRow.next_due_at.is_(None))
+        return list((await self.session.execute(query.with_for_update(skip_locked=True))).scalars())
+
+    async def market_now(self) -> datetime:
+        """Return market now."""
+        now: datetime = (await self.session.execute(text("SELECT market_now()"))).scalar_one()
+        return now
+
+    async def claim_due(self, claimer: str, seconds: float) -> list[Any]:
+        """Claim every schedule that is due or stuck in a fan-out whose claimer is gone. seconds: of machine time."""
+        return list((await self.session.execute(_CLAIM_DUE, {"claimer": claimer, "seconds": seconds})).all())
+
+    async def fan_out(self, slot: Slot, scope: str, condition: str | None, cursor: int, chunk: int) -> Chunk:
+        """Insert the next subscribers' executions of a slot; those that exist already are left alone."""
+        subscribers = _SUBSCRIBERS[scope].format(condition=_CONDITIONS[condition])
+        parameters = {
+            "schedule_id": slot.schedule_id,
+            "task_name": slot.task_name,
+            "queue": slot.queue,
+            "at": slot.at,
+            "useful_until": slot.useful_until,
+            "needs": slot.needs,
+        }
+        if scope == "account":
+            parameters |= {"cursor": cursor, "chunk": chunk}
+        if condition == "prices_missing":
+            parameters["day"] = slot.day
+        row = (await self.session.execute(text(_FAN_OUT.format(subscribers=subscribers)), parameters)).one()
+        bells = [Bell(slot.task_name, slot.queue, slot.at, id_, 1) for id_ in row.ids or ()]
+        return Chunk(bells, row.cursor or cursor, scope != "account" or row.seen < chunk)
+
+    async def move_cursor(self, schedule_id: int, claimer: str, cursor: int, seconds: float) -> None:
+        """Record that the pieces up to the cursor are committed and rung, and keep the claim."""
+        await self.session.execute(
+            text(
+                "UPDATE schedules SET cursor = :cursor, claim_until = now() + make_interval(secs => :seconds) "
+                "WHERE id = :id AND claimed_by = :claimer"
+            ),
+            {"id": schedule_id, "claimer": claimer, "cursor": cursor, "seconds": seconds},
+        )
+
+    async def finish(self, schedule_id: int, claimer: str, slot: datetime, next_due_at: datetime | None) -> None:
+        """End a slot's fan-out and plan the next one."""
+        await self.session.execute(
+            text(
+                "UPDATE schedules SET firing_slot = NULL, cursor = 0, claimed_by = NULL, claim_until = NULL, "
+                "next_due_at = :next, enabled = enabled AND CAST(:next AS timestamptz) IS NOT NULL "
+                "WHERE id = :id AND claimed_by = :claimer AND firing_slot = :slot"
+            ),
+            {"id": schedule_id, "claimer": claimer, "slot": slot, "next": next_due_at},
+        )
+
+    async def next_moment(self) -> datetime | None:
+        """Return the earliest moment at which a schedule or a queued follow-up becomes due."""
+        query = text(
+            "SELECT least((SELECT min(next_due_at) FROM schedules WHERE enabled), "
+            "(SELECT min(scheduled_for) FROM service_task_execution WHERE status = 'queued' AND rung_at IS NULL)) AS at"
+        )
+        moment: datetime | None = (await self.session.execute(query)).scalar_one()
+        return moment

@@ -1,0 +1,152 @@
+"""What the scheduler looks at again and again: waiting rows, due follow-ups and retries, unanswered bells, dead leases."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.executions import Bell
+
+_BELL = "task_name, queue, scheduled_for, id, generation"
+
+# A need is met by the newest success of a task due at or after a moment: of the same account, or of a parameter set.
+_MET = """
+    CASE WHEN n.account THEN EXISTS (
+        SELECT FROM service_task_execution d WHERE d.task_name = n.task AND d.user_id = e.user_id
+          AND d.account_id = e.account_id AND d.scheduled_for >= n.after AND {status})
+    ELSE EXISTS (
+        SELECT FROM service_task_execution d WHERE d.task_name = n.task AND d.user_id IS NULL AND d.account_id IS NULL
+          AND d.subject = n.subject AND d.scheduled_for >= n.after AND {status}) END
+"""
+_NEEDS = (
+    "jsonb_to_recordset(e.waiting_for) AS n(task text, subject text, account bool, after timestamptz, repeats bool)"
+)
+
+_READY = text(
+    f"""
+    UPDATE service_task_execution SET status = 'queued', rung_at = now()
+    WHERE (scheduled_for, id) IN (
+        SELECT e.scheduled_for, e.id FROM service_task_execution e
+        WHERE e.status = 'waiting' AND (e.useful_until IS NULL OR e.useful_until >= market_now())
+          AND NOT EXISTS (SELECT FROM {_NEEDS} WHERE NOT {_MET.format(status="d.status = 'success'")})
+        ORDER BY e.id LIMIT :chunk FOR UPDATE OF e SKIP LOCKED)
+    RETURNING {_BELL}
+    """
+)
+
+_HOPELESS = text(
+    f"""
+    UPDATE service_task_execution SET status = 'skipped', finished_at = now(), reason = hopeless.reason
+    FROM (
+        SELECT e.scheduled_for, e.id, left(CASE WHEN e.useful_until < market_now()
+                 THEN 'late: at its deadline it still waited for ' ELSE 'it can no longer have ' END || missing.tasks, 512) AS reason
+        FROM service_task_execution e
+        CROSS JOIN LATERAL (
+            SELECT string_agg(n.task || CASE WHEN n.subject <> '' THEN ' ' || n.subject ELSE '' END, ', ') AS tasks,
+                   bool_or(NOT n.repeats AND {_MET.format(status="d.status IN ('failed', 'skipped', 'cancelled')")}
+                           AND NOT {_MET.format(status="d.status IN ('waiting', 'queued', 'running', 'retrying')")}) AS over
+            FROM {_NEEDS} WHERE NOT {_MET.format(status="d.status = 'success'")}) missing
+        WHERE e.status = 'waiting' AND (e.useful_until < market_now() OR missing.over)
+        ORDER BY e.id FOR UPDATE OF e SKIP LOCKED) hopeless
+    WHERE service_task_execution.scheduled_for = hopeless.scheduled_for AND service_task_execution.id = hopeless.id
+    RETURNING service_task_execution.id
+    """
+)
+
+# A missing sync of an account is made at once, so that nobody waits for a schedule that will not come.
+_SYNC = text(
+    f"""
+    INSERT INTO service_task_execution
+        (scheduled_for, task_name, user_id, account_id, subject, queue, status, useful_until, as_of, parent_id)
+    SELECT market_now(), 'order_sync', e.user_id, e.account_id, '', 'orders', 'queued', min(e.useful_until), market_now(), min(e.id)
+    FROM service_task_execution e CROSS JOIN LATERAL {_NEEDS}
+    WHERE e.status = 'waiting' AND n.account AND n.task = 'order_sync' AND n.after <= market_now()
+      AND NOT {_MET.format(status="d.status IN ('waiting', 'queued', 'running', 'retrying', 'success')")}
+    GROUP BY e.user_id, e.account_id
+    ON CONFLICT DO NOTHING
+    RETURNING id
+    """
+)
+
+_DUE = text(
+    f"""
+    UPDATE service_task_execution SET rung_at = now()
+    WHERE (scheduled_for, id) IN (
+        SELECT scheduled_for, id FROM service_task_execution
+        WHERE status IN ('queued', 'retrying') AND rung_at IS NULL AND scheduled_for <= market_now()
+          AND coalesce(next_attempt_at, '-infinity') <= now()
+        ORDER BY id LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    RETURNING {_BELL}
+    """
+)
+
+_UNANSWERED = text(
+    f"""
+    UPDATE service_task_execution SET rung_at = now()
+    WHERE (scheduled_for, id) IN (
+        SELECT scheduled_for, id FROM service_task_execution
+        WHERE status IN ('queued', 'retrying') AND rung_at < now() - make_interval(secs => :seconds)
+        ORDER BY id LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    RETURNING {_BELL}
+    """
+)
+
+_TAKE_BACK = text(
+    """
+    WITH lost AS (
+        SELECT scheduled_for, id, user_id, attempt, generation, worker, executed_at FROM service_task_execution
+        WHERE status = 'running' AND worker = ANY(CAST(:workers AS text[])) ORDER BY id FOR UPDATE),
+    noted AS (
+        INSERT INTO execution_attempts
+            (execution_id, scheduled_for, user_id, attempt, generation, outcome, worker, started_at, error)
+        SELECT id, scheduled_for, user_id, attempt, generation, 'lost', worker, executed_at, 'its worker was lost' FROM lost)
+    UPDATE service_task_execution e
+    SET status = 'queued', generation = e.generation + 1, worker = NULL, rung_at = NULL
+    FROM lost WHERE e.scheduled_for = lost.scheduled_for AND e.id = lost.id
+    RETURNING e.id
+    """
+)
+
+_BUSY = text(
+    """
+    SELECT EXISTS (SELECT FROM service_task_execution
+                   WHERE status IN ('queued', 'running', 'retrying') AND scheduled_for <= market_now())
+        OR EXISTS (SELECT FROM schedules WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= market_now()))
+    """
+)
+
+
+class SweepRepository:
+    """The statements of the sweep. All need the system scope."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def make_ready(self, chunk: int) -> list[Bell]:
+        """Queue waiting executions whose prerequisites are all met. Returns their bells."""
+        return [Bell(*row) for row in await self.session.execute(_READY, {"chunk": chunk})]
+
+    async def make_syncs(self) -> int:
+        """Insert the order syncs that waiting executions need and nobody has scheduled. Returns how many."""
+        return len((await self.session.execute(_SYNC)).all())
+
+    async def give_up(self) -> int:
+        """End waiting executions whose deadline passed or whose prerequisite failed for good. Returns how many."""
+        return len((await self.session.execute(_HOPELESS)).all())
+
+    async def due(self, chunk: int) -> list[Bell]:
+        """Mark and return what is due and was never rung: follow-ups, retries, work taken back."""
+        return [Bell(*row) for row in await self.session.execute(_DUE, {"chunk": chunk})]
+
+    async def unanswered(self, seconds: float, chunk: int) -> list[Bell]:
+        """Return what was rung longer ago than that and is still queued: its message may be gone."""
+        rows = await self.session.execute(_UNANSWERED, {"seconds": seconds, "chunk": chunk})
+        return [Bell(*row) for row in rows]
+
+    async def take_back(self, workers: Sequence[str]) -> int:
+        """Queue again, under a new generation, what dead workers held; each lost attempt is recorded."""
+        return len((await self.session.execute(_TAKE_BACK, {"workers": list(workers)})).all())
+
+    async def busy(self) -> bool:
+        """Tell whether anything due at market now is still to be done; what waits does not count."""
+        return bool((await self.session.execute(_BUSY)).scalar_one())

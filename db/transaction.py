@@ -1,0 +1,47 @@
+"""One session, one commit: how every room reads and writes, as a user or as the system."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+
+_AS_USER = text("SELECT set_config('muhurat.user_id', :user_id, true), set_config('muhurat.scope', '', true)")
+_AS_SYSTEM = text("SELECT set_config('muhurat.scope', 'system', true), set_config('muhurat.user_id', '', true)")
+_READ_ONLY = text("SET TRANSACTION READ ONLY")
+
+
+class Database:
+    """Opens transactions on one engine. Scope is set per transaction, so a pooler between is harmless."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    @asynccontextmanager
+    async def transaction(self, user_id: int | None) -> AsyncIterator[AsyncSession]:
+        """Yield a session that commits once at the end, or rolls back on any error.
+
+        user_id: the user whose rows are visible; None is the system, which sees all.
+        """
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            await _enter(session, user_id)
+            yield session
+
+    @asynccontextmanager
+    async def reading(self, user_id: int | None) -> AsyncIterator[AsyncSession]:
+        """Yield a session that can only read."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            await session.execute(_READ_ONLY)
+            await _enter(session, user_id)
+            yield session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+async def _enter(session: AsyncSession, user_id: int | None) -> None:
+    if user_id is None:
+        await session.execute(_AS_SYSTEM)
+    else:
+        await session.execute(_AS_USER, {"user_id": str(user_id)})

@@ -1,0 +1,86 @@
+"""Worker processes and their leases, on the database's clock alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from db.base import Base, Created, Moment
+
+
+class WorkerRow(Base):
+    """A worker process. Its supervisor renews the lease while the process lives and is not stopped."""
+
+    __tablename__ = "worker_processes"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    queues: Mapped[str]
+    started_at: Mapped[Created]
+    lease_until: Mapped[Moment]
+    ended_at: Mapped[Moment | None]
+
+
+_REGISTER = text(
+    "INSERT INTO worker_processes (name, host, pid, queues, lease_until) "
+    "VALUES (:name, :host, :pid, :queues, now() + make_interval(secs => :seconds))"
+)
+_RENEW = text(
+    "UPDATE worker_processes SET lease_until = now() + make_interval(secs => :seconds) "
+    "WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NULL RETURNING name"
+)
+_EXPIRE = text(
+    "UPDATE worker_processes SET lease_until = least(lease_until, now()) WHERE name = :name AND ended_at IS NULL"
+)
+_DEAD = text(
+    "SELECT name FROM worker_processes WHERE ended_at IS NULL AND lease_until <= now() ORDER BY name "
+    "FOR UPDATE SKIP LOCKED"
+)
+_END = text(
+    "UPDATE worker_processes SET ended_at = now() WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NULL"
+)
+_OVERDUE = text(
+    """
+    SELECT DISTINCT e.worker FROM service_task_execution e
+    JOIN unnest(CAST(:tasks AS text[]), CAST(:seconds AS float8[])) AS t(task_name, seconds) USING (task_name)
+    WHERE e.status = 'running' AND e.worker = ANY(CAST(:names AS text[]))
+      AND e.executed_at < now() - make_interval(secs => t.seconds)
+    """
+)
+
+
+class WorkerRepository:
+    """Queries over worker processes. All need the system scope."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def register(self, name: str, host: str, pid: int, queues: str, seconds: float) -> None:
+        """Add a process that is about to take work, with its first lease."""
+        values = {"name": name, "host": host, "pid": pid, "queues": queues, "seconds": seconds}
+        await self.session.execute(_REGISTER, values)
+
+    async def renew(self, names: Sequence[str], seconds: float) -> set[str]:
+        """Extend leases, unless the process's work was taken back already. Returns the names that hold one."""
+        rows = await self.session.execute(_RENEW, {"names": list(names), "seconds": seconds})
+        return set(rows.scalars())
+
+    async def expire(self, name: str) -> None:
+        """End a lease now: the process is known to be gone."""
+        await self.session.execute(_EXPIRE, {"name": name})
+
+    async def dead(self) -> list[str]:
+        """Return, locked, processes whose lease ran out and whose work was not taken back yet."""
+        return list((await self.session.execute(_DEAD)).scalars())
+
+    async def end(self, names: Sequence[str]) -> None:
+        """Mark processes whose work is settled or taken back."""
+        await self.session.execute(_END, {"names": list(names)})
+
+    async def overdue(self, names: Sequence[str], limits: dict[str, float]) -> list[str]:
+        """Return which processes run something past its hard limit. limits: task -> seconds."""
+        values: dict[str, Any] = {"tasks": list(limits), "seconds": list(limits.values()), "names": list(names)}
+        return list((await self.session.execute(_OVERDUE, values)).scalars())

@@ -1,0 +1,110 @@
+"""The door of the scheduler: `python -m scheduler.main`. Any number may run; extra ones do no harm."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+
+from config.logs import configure_logs
+from config.servers import SettingsError
+from config.settings import Settings, read_settings
+from db.calendar import CalendarRepository
+from db.clock import ClockRepository, MarketTime
+from db.engine import DatabaseError, check_database, make_engine
+from db.transaction import Database
+from migrations.run import head
+from scheduler.due import Due
+from scheduler.replay import Replay
+from scheduler.sweep import Sweep
+from scheduler.wakeups import Wakeups
+from worker.queue.bells import Bells
+
+log = structlog.get_logger(__name__)
+
+
+class Scheduler:
+    """One scheduler process: fire, ring, heal, and in a replay move the clock; then sleep until there is more."""
+
+    def __init__(self, database: Database, bells: Bells, wakeups: Wakeups, settings: Settings) -> None:
+        self.database, self.bells, self.wakeups, self.settings = database, bells, wakeups, settings
+        self.stopping = asyncio.Event()
+        self.name = f"scheduler-{socket.gethostname()}-{os.getpid()}"
+        self.replay = Replay(database, bells)
+        lease, every = settings.worker.lease_seconds, settings.scheduler.sweep_seconds
+        self.sweep = Sweep(database, bells, lease, every)
+
+    async def run(self) -> None:
+        """Turn until `stopping` is set. What Postgres or Redis refuse now is tried again at the next turn."""
+        due = await self._open()
+        while not self.stopping.is_set():
+            try:
+                if await self._turn(due):
+                    continue
+            except (DBAPIError, RedisError, OSError) as error:
+                log.warning("turn_failed", error=str(error))
+            await self.wakeups.wait(self.settings.scheduler.poll_seconds)
+
+    def stop(self) -> None:
+        """End after the present turn."""
+        self.stopping.set()
+        self.wakeups.event.set()
+
+    async def _open(self) -> Due:
+        async with self.database.reading(None) as session:
+            calendar = await CalendarRepository(session).load()
+        return Due(self.database, self.bells, self.name, calendar)
+
+    async def _turn(self, due: Due) -> bool:
+        """Do everything once. Returns whether anything was done."""
+        clock = await self._clock()
+        await due.plan_new(clock.replay)
+        fired = await due.fire(clock.replay)
+        rung = await self.sweep.ring_ready()
+        await self.sweep.heal()
+        if fired or rung:
+            return True
+        return clock.replay and await self.replay.advance()
+
+    async def _clock(self) -> MarketTime:
+        async with self.database.reading(None) as session:
+            return await ClockRepository(session).read()
+
+
+async def _schedule(settings: Settings) -> None:
+    urls = settings.urls
+    engine = make_engine(urls.sqlalchemy, pool_size=2, application="scheduler")
+    database, bells, wakeups = Database(engine), Bells(urls.redis), Wakeups(urls.database)
+    try:
+        await check_database(engine, head())
+        scheduler = Scheduler(database, bells, wakeups, settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, scheduler.stop)
+        log.info("scheduler_ready", scheduler=scheduler.name)
+        await scheduler.run()
+        log.info("scheduler_stopped", scheduler=scheduler.name)
+    finally:
+        await wakeups.close()
+        await bells.close()
+        await database.close()
+
+
+def main() -> int:
+    """Schedule until TERM. Returns the exit code."""
+    try:
+        settings = read_settings()
+        configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
+        asyncio.run(_schedule(settings))
+    except (SettingsError, DatabaseError, LookupError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,47 @@
+"""What one firing of a task asks for: until when it is useful, and which results it needs first. Pure."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from trading.calendar import Calendar, Session
+
+# AMO entry ends 18 minutes before the open; decisions must be taken a little earlier.
+BUY_DEADLINE = timedelta(minutes=25)
+PRICES_DEADLINE = timedelta(minutes=15)
+# A sync that was held up still tells the truth; after this the next one tells a newer one.
+SYNC_USEFUL = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A slot's limits. needs: JSON text as `waiting_for` holds it, or None."""
+
+    useful_until: datetime
+    needs: str | None
+
+
+def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
+    """Return the plan of a task's slot. Raises CalendarUncovered outside the calendar."""
+    session = calendar.session(calendar.exchange_day(slot)) or calendar.current_or_next(slot)
+    if task_name == "prices":
+        return Plan(_before_next_open(session, calendar, PRICES_DEADLINE), None)
+    if task_name == "analysis":
+        needs = [_need("prices", session.closes, subject="", repeats=True)]
+        return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps(needs))
+    if task_name == "buy_orders":
+        needs = [_need("analysis", session.closes, subject="$parameters"), _need("order_sync", session.closes)]
+        return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps(needs))
+    if task_name == "sell_monitor":
+        return Plan(session.closes, json.dumps([_need("order_sync", session.opens)]))
+    return Plan(slot + SYNC_USEFUL, None)
+
+
+def _before_next_open(session: Session, calendar: Calendar, ahead: timedelta) -> datetime:
+    return calendar.next_session(session.day).opens - ahead
+
+
+def _need(task: str, after: datetime, *, subject: str | None = None, repeats: bool = False) -> dict[str, object]:
+    """Return a prerequisite: a success due at or after a moment, of the same account or of a shared subject."""
+    account = subject is None
+    return {"task": task, "subject": subject, "account": account, "after": after.isoformat(), "repeats": repeats}

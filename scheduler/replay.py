@@ -1,0 +1,41 @@
+"""Moves the replay's clock: to the next moment something is due, once nothing due is left to do."""
+
+import structlog
+
+from db.clock import ClockRepository
+from db.executions import Bell
+from db.schedules import ScheduleRepository
+from db.sweeps import SweepRepository
+from db.transaction import Database
+from worker.queue.bells import Bells
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 1000
+
+
+class Replay:
+    """The clock is one locked row, so any number of schedulers may try to move it."""
+
+    def __init__(self, database: Database, bells: Bells) -> None:
+        self.database, self.bells = database, bells
+
+    async def advance(self) -> bool:
+        """Move market time to the next slot if all work due is done. Returns whether anything changed.
+
+        What waits is looked at once more under the clock's lock: when nothing runs, nothing can settle after that look,
+        so an execution that became ready is never left for a later slot.
+        """
+        ready: list[Bell] = []
+        async with self.database.transaction(None) as session:
+            clock = await ClockRepository(session).lock()
+            sweeps = SweepRepository(session)
+            if clock.paused or clock.at >= clock.ends_at or await sweeps.busy():
+                return False
+            ended, made = await sweeps.give_up(), await sweeps.make_syncs()
+            ready = await sweeps.make_ready(CHUNK)
+            if not (ready or ended or made):
+                moment = await ScheduleRepository(session).next_moment()
+                clock.at = clock.ends_at if moment is None else min(moment, clock.ends_at)
+        await self.bells.ring(ready)
+        return True

@@ -1,0 +1,43 @@
+"""Wakes the scheduler when a worker settled something, by Postgres notifications; without them it polls."""
+
+import asyncio
+
+import asyncpg
+import structlog
+
+from db.claims import SETTLED_CHANNEL
+
+log = structlog.get_logger(__name__)
+
+
+class Wakeups:
+    """A listening connection of its own. Losing it costs promptness, never work."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.event = asyncio.Event()
+        self._connection: asyncpg.Connection | None = None
+
+    async def wait(self, seconds: float) -> None:
+        """Return at the next notification, or after so many seconds."""
+        await self._listen()
+        try:
+            await asyncio.wait_for(self.event.wait(), seconds)
+        except TimeoutError:
+            return
+        finally:
+            self.event.clear()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close(timeout=1)
+
+    async def _listen(self) -> None:
+        if self._connection is not None and not self._connection.is_closed():
+            return
+        try:
+            self._connection = await asyncpg.connect(self.url, timeout=5)
+            await self._connection.add_listener(SETTLED_CHANNEL, lambda *_: self.event.set())
+        except (OSError, asyncpg.PostgresError, TimeoutError) as error:
+            log.warning("not_listening", error=str(error), instead="polling")

@@ -1,0 +1,118 @@
+"""Every log line leaves through one set of processors, with its ids and without secrets."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import cast
+
+import pytest
+import structlog
+
+from config.logs import configure_logs
+
+Line = dict[str, object]
+
+
+@pytest.fixture(autouse=True)
+def _logs_put_back() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def stream() -> io.StringIO:
+    out = io.StringIO()
+    configure_logs(json=True, level="INFO", stream=out)
+    return out
+
+
+def lines(stream: io.StringIO) -> list[Line]:
+    return [cast("Line", json.loads(line)) for line in stream.getvalue().splitlines()]
+
+
+def test_both_kinds_of_logger_leave_the_same_keys_and_the_bound_ids(stream: io.StringIO) -> None:
+    with structlog.contextvars.bound_contextvars(execution_id=7, user_id=3):
+        structlog.get_logger("worker.ledger").info("claimed", rows=2)
+        logging.getLogger("dramatiq.worker").info("started %s", "thread")
+    ours, theirs = lines(stream)
+    assert (ours["event"], ours["rows"], ours["logger"], ours["level"]) == ("claimed", 2, "worker.ledger", "info")
+    assert (theirs["event"], theirs["logger"]) == ("started thread", "dramatiq.worker")
+    for line in (ours, theirs):
+        assert (line["execution_id"], line["user_id"]) == (7, 3)
+        assert str(line["timestamp"]).endswith("Z")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("password", "db_password", "client_secret", "totp_secret", "access_token", "MPIN", "totp", "credentials"),
+        *("Authorization", "api_key"),
+    ],
+)
+def test_a_secret_is_hidden_by_its_key_at_any_depth(stream: io.StringIO, key: str) -> None:
+    structlog.get_logger().info("event", **{key: "hush"})
+    structlog.get_logger().info("event", deep=[{"inner": {key: "hush"}}])
+    logging.getLogger("x").info("event", extra={key: "hush"})
+    assert "hush" not in stream.getvalue()
+    assert stream.getvalue().count("***") == 3
+
+
+def test_a_password_inside_an_address_is_hidden_wherever_it_stands(stream: io.StringIO) -> None:
+    address = "postgres://u:hush@h/m"
+    logging.getLogger("x").warning("cannot reach %s", address)
+    try:
+        raise ConnectionError(address)
+    except ConnectionError as error:
+        structlog.get_logger().exception("failed", url=address, error=error, urls=(address, {"x": error}))
+    assert "hush" not in stream.getvalue()
+    assert "u:***@h" in stream.getvalue()
+
+
+def test_a_failure_carries_its_whole_traceback(stream: io.StringIO) -> None:
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        logging.getLogger("x").exception("failed")
+    (line,) = lines(stream)
+    assert "Traceback" in str(line["exception"])
+    assert "ValueError: broken" in str(line["exception"])
+
+
+def test_values_are_written_as_people_write_them(stream: io.StringIO) -> None:
+    structlog.get_logger().info("filled", price=Decimal("10.05"), flags={"a"}, none=None, ok=True)
+    (line,) = lines(stream)
+    assert (line["price"], line["flags"], line["none"], line["ok"]) == ("10.05", ["a"], None, True)
+
+
+def test_lines_below_the_level_are_dropped(stream: io.StringIO) -> None:
+    structlog.get_logger().debug("quiet")
+    logging.getLogger("x").debug("quiet")
+    assert stream.getvalue() == ""
+
+
+def test_warnings_leave_through_the_log(stream: io.StringIO) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(capture=True)
+        warnings.warn("careful", stacklevel=1)
+        logging.captureWarnings(capture=False)
+    (line,) = lines(stream)
+    assert line["logger"] == "py.warnings"
+
+
+def test_setting_up_again_replaces_the_stream_of_loggers_already_used(stream: io.StringIO) -> None:
+    log = structlog.get_logger("early")
+    log.info("first")
+    second = io.StringIO()
+    configure_logs(json=False, level="INFO", stream=second)
+    log.info("second")
+    assert len(lines(stream)) == 1
+    assert "second" in second.getvalue()

@@ -1,0 +1,73 @@
+"""A user's trading configuration as a value, and the one source of its defaults and ranges."""
+
+from dataclasses import dataclass, fields
+from decimal import Decimal
+
+from trading.values import Money
+
+
+class ConfigError(ValueError):
+    """A configuration value that cannot be used: names the field, the value and the cure."""
+
+    def __init__(self, field: str, value: object, cure: str) -> None:
+        self.field, self.value, self.cure = field, value, cure
+        super().__init__(f"{field} = {value}: {cure}")
+
+
+@dataclass(frozen=True, slots=True)
+class TradingConfig:
+    """What one user trades by. Rupees are Decimal; ratios are 0-1; percentages are 0-100. None means off."""
+
+    rsi_period: int = 10
+    rsi_oversold: float = 30.0
+    rsi_extreme_oversold: float = 20.0
+    user_capital: Money = Decimal(200_000)
+    max_order_value: Money = Decimal(500_000)
+    paper_trading_initial_capital: Money = Decimal(1_000_000)
+    max_portfolio_size: int = 6
+    max_position_volume_ratio: float = 0.10
+    min_absolute_avg_volume: int = 10_000
+    chart_quality_enabled: bool = True
+    chart_quality_min_score: float = 50.0
+    chart_quality_max_gap_frequency: float = 25.0
+    chart_quality_min_daily_range_pct: float = 1.0
+    chart_quality_max_extreme_candle_frequency: float = 20.0
+    exit_on_ema9_or_rsi50: bool = True
+    ml_enabled: bool = False
+    ml_model_version: str | None = None
+    ml_confidence_threshold: float = 0.5
+
+
+DEFAULTS = TradingConfig()
+
+# field -> (lowest, highest) allowed. Source: the predecessor's API ranges.
+RANGES: dict[str, tuple[float, float]] = {
+    "rsi_period": (2, 50),
+    "rsi_oversold": (0, 50),
+    "rsi_extreme_oversold": (0, 30),
+    "user_capital": (1, 10_000_000),
+    "max_order_value": (1, 100_000_000),
+    "paper_trading_initial_capital": (1, 1_000_000_000),
+    "max_portfolio_size": (1, 20),
+    "max_position_volume_ratio": (0, 1),
+    "min_absolute_avg_volume": (0, 1_000_000_000),
+    "chart_quality_min_score": (0, 100),
+    "chart_quality_max_gap_frequency": (0, 100),
+    "chart_quality_min_daily_range_pct": (0, 10),
+    "chart_quality_max_extreme_candle_frequency": (0, 100),
+    "ml_confidence_threshold": (0, 1),
+}
+
+
+def check_config(config: TradingConfig) -> TradingConfig:
+    """Return the configuration if every field is in range and the fields agree. Raises ConfigError."""
+    for field in fields(config):
+        bounds = RANGES.get(field.name)
+        value = getattr(config, field.name)
+        if bounds is not None and not bounds[0] <= value <= bounds[1]:
+            raise ConfigError(field.name, value, f"use a value from {bounds[0]} to {bounds[1]}")
+    if config.rsi_extreme_oversold >= config.rsi_oversold:
+        raise ConfigError(
+            "rsi_extreme_oversold", config.rsi_extreme_oversold, f"keep it below rsi_oversold ({config.rsi_oversold})"
+        )
+    return config

@@ -1,0 +1,60 @@
+"""The errors of the pure core.
+
+TradingError
+├── CalendarUncovered   refuse: nothing is known of the day, so nothing is traded on it
+├── BadCalendar         stop: a calendar file that cannot be used
+├── BadTrigger          stop: a schedule text that cannot be read
+├── IllegalTransition   stop: an event an order in that state cannot have
+└── Oversold            reconcile: a sale of more shares than the position holds
+"""
+
+# ruff: noqa: N818 - a name says what happened; the tree says that it is an error
+
+from datetime import date
+
+from trading.values import Quantity, Symbol
+
+
+class TradingError(Exception):
+    """Any error of the pure core."""
+
+
+class CalendarUncovered(TradingError):
+    """A day the calendar knows nothing of. Unknown is not closed, and not open."""
+
+    def __init__(self, day: date, first: date, last: date) -> None:
+        self.day, self.first, self.last = day, first, last
+        super().__init__(f"no calendar for {day}: it covers {first} to {last}; load the exchange's list of that year")
+
+
+class BadCalendar(TradingError):
+    """A line of a calendar file that cannot be used. line: 1 is the first of the file, 0 the file as a whole."""
+
+    def __init__(self, line: int, problem: str, cure: str) -> None:
+        self.line, self.problem, self.cure = line, problem, cure
+        where = f"line {line}: " if line else ""
+        super().__init__(f"calendar: {where}{problem}; {cure}")
+
+
+class BadTrigger(TradingError):
+    """A trigger text that cannot be read. position: the character it stops at, from 0."""
+
+    def __init__(self, text: str, position: int, problem: str, example: str) -> None:
+        self.text, self.position, self.problem, self.example = text, position, problem, example
+        super().__init__(f"trigger {text!r}, character {position + 1}: {problem}; write it like {example!r}")
+
+
+class IllegalTransition(TradingError):
+    """An event that an order in this state cannot have."""
+
+    def __init__(self, state: str, event: str) -> None:
+        self.state, self.event = state, event
+        super().__init__(f"an order that is {state} has no event {event}; read the broker's book before changing it")
+
+
+class Oversold(TradingError):
+    """A sale of more shares than the position holds."""
+
+    def __init__(self, symbol: Symbol, held: Quantity, sold: Quantity) -> None:
+        self.symbol, self.held, self.sold = symbol, held, sold
+        super().__init__(f"{symbol}: sold {sold} of {held} held; find the fill that is missing or counted twice")

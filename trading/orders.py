@@ -1,0 +1,161 @@
+"""The life of an order as a table, how a broker's book row moves it, and the names that make it unique."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping
+from datetime import date
+from enum import StrEnum
+
+from trading.errors import IllegalTransition
+from trading.values import Quantity, Side, Symbol
+
+# Kite takes tags of at most 20 letters and digits; 20 of base32 keep 100 bits of the hash.
+TAG_LENGTH = 20
+
+
+class OrderState(StrEnum):
+    """Where an order is. Position open or closed is never read from here."""
+
+    PLANNED = "planned"
+    DENIED = "denied"
+    SENDING = "sending"
+    UNKNOWN = "unknown"
+    NOT_PLACED = "not_placed"
+    ACKED = "acked"
+    PARKED = "parked"
+    OPEN = "open"
+    PARTIAL = "partial"
+    FILLED = "filled"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+
+
+class OrderEvent(StrEnum):
+    """What we did or learnt. A broker's book row is not an event: see `reported`."""
+
+    DENY = "deny"  # a gate refuses it before it is sent
+    SEND = "send"  # tag stored and committed, the call follows
+    NOT_SENT = "not_sent"  # provably never left this machine
+    ACCEPT = "accept"  # the broker gave an id
+    LOSE_SIGHT = "lose_sight"  # unclear answer, or the lease ran out after SEND
+    MISS = "miss"  # two complete books of its day do not hold it
+    REJECT = "reject"
+    RELEASE = "release"  # the exchange took the parked order
+    FILL_PART = "fill_part"
+    FILL = "fill"
+    CANCEL = "cancel"  # our request went out
+    CONFIRM_CANCEL = "confirm_cancel"
+    EXPIRE = "expire"  # the day ended
+
+
+_S, _E = OrderState, OrderEvent
+
+FINAL = frozenset({_S.DENIED, _S.NOT_PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED})
+LIVE = frozenset(_S) - FINAL
+
+# How far an order has come. PLANNED and SENDING stand below UNKNOWN: a book that shows the order proves it was sent.
+_PROGRESS = (_S.PLANNED, _S.SENDING, _S.UNKNOWN, _S.ACKED, _S.PARKED, _S.OPEN, _S.PARTIAL, _S.CANCELLING)
+_AT_BROKER = (_S.ACKED, _S.PARKED, _S.OPEN, _S.PARTIAL, _S.CANCELLING)
+_REPORTABLE = frozenset(_AT_BROKER) - {_S.CANCELLING} | {_S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED}
+
+_Key = tuple[OrderState, OrderEvent]
+
+
+def _rows(states: Iterable[OrderState], event: OrderEvent, to: OrderState | None) -> dict[_Key, OrderState]:
+    """Return a row for each state; `to` None keeps the state."""
+    return {(state, event): to or state for state in states}
+
+
+TRANSITIONS: Mapping[_Key, OrderState] = {
+    (_S.PLANNED, _E.DENY): _S.DENIED,
+    (_S.PLANNED, _E.SEND): _S.SENDING,
+    (_S.SENDING, _E.NOT_SENT): _S.PLANNED,
+    (_S.SENDING, _E.ACCEPT): _S.ACKED,
+    (_S.SENDING, _E.REJECT): _S.REJECTED,
+    (_S.SENDING, _E.LOSE_SIGHT): _S.UNKNOWN,
+    (_S.UNKNOWN, _E.MISS): _S.NOT_PLACED,
+    (_S.ACKED, _E.REJECT): _S.REJECTED,
+    (_S.PARKED, _E.REJECT): _S.REJECTED,
+    (_S.OPEN, _E.REJECT): _S.REJECTED,
+    (_S.ACKED, _E.RELEASE): _S.OPEN,
+    (_S.PARKED, _E.RELEASE): _S.OPEN,
+    # A cancel in flight does not stop fills: the race is decided by what arrives.
+    (_S.CANCELLING, _E.FILL_PART): _S.CANCELLING,
+    **_rows((_S.ACKED, _S.PARKED, _S.OPEN, _S.PARTIAL), _E.FILL_PART, _S.PARTIAL),
+    **_rows(_AT_BROKER, _E.FILL, _S.FILLED),
+    **_rows(_AT_BROKER, _E.CANCEL, _S.CANCELLING),
+    **_rows(_AT_BROKER, _E.CONFIRM_CANCEL, _S.CANCELLED),
+    **_rows(_AT_BROKER, _E.EXPIRE, _S.EXPIRED),
+    # A sync may see the order in the book before the call that placed it returns: the book knew better.
+    **_rows((*_AT_BROKER, *FINAL - {_S.DENIED, _S.NOT_PLACED}), _E.ACCEPT, None),
+    **_rows((*_AT_BROKER, *FINAL - {_S.DENIED, _S.NOT_PLACED}), _E.LOSE_SIGHT, None),
+    # A late fill is booked and alerted; a final state stays.
+    **_rows(FINAL, _E.FILL_PART, None),
+    **_rows(FINAL, _E.FILL, None),
+}
+
+
+def advance(state: OrderState, event: OrderEvent) -> OrderState:
+    """Return the state after an event. Raises IllegalTransition when the table has no row for it."""
+    try:
+        return TRANSITIONS[state, event]
+    except KeyError:
+        raise IllegalTransition(state, event) from None
+
+
+def is_final(state: OrderState) -> bool:
+    """Tell whether an order can change no more."""
+    return state in FINAL
+
+
+def is_live(state: OrderState) -> bool:
+    """Tell whether an order may still trade or be sent."""
+    return state in LIVE
+
+
+def reported(state: OrderState, report_state: OrderState, filled: Quantity, quantity: Quantity) -> OrderState:
+    """Return our state after a row of the broker's book. It only ever moves forward, so stale rows do no harm.
+
+    report_state: the broker's word in our terms. filled: shares so far, of quantity; they decide over the word.
+    A final state stays; two different final rows of one order are for the caller to alert.
+    Raises ValueError for a word a broker cannot report, and for impossible quantities.
+    """
+    told = _told(report_state, filled, quantity)
+    if state in FINAL:
+        return state
+    return told if told in FINAL or _PROGRESS.index(told) > _PROGRESS.index(state) else state
+
+
+def _told(word: OrderState, filled: Quantity, quantity: Quantity) -> OrderState:
+    """Return what a book row says, its quantities before its word."""
+    if word not in _REPORTABLE:
+        raise ValueError(f"a broker does not report {word}; map its word to one of {sorted(_REPORTABLE)}")
+    if not 0 <= filled <= quantity or quantity <= 0:
+        raise ValueError(f"filled {filled} of {quantity} is impossible; read the book again")
+    if filled == quantity:
+        return OrderState.FILLED
+    if word in FINAL and word is not OrderState.FILLED:
+        return word
+    if filled:
+        return OrderState.PARTIAL
+    return OrderState.OPEN if word in (OrderState.PARTIAL, OrderState.FILLED) else word
+
+
+def intent_key(strategy: str, day: date, symbol: Symbol, side: Side, leg: str) -> str:
+    """Return what makes an intent unique within an account: the same wish of the same day is the same order.
+
+    Raises ValueError when a part is empty or holds a colon, the mark between the parts.
+    """
+    parts = (strategy, day.isoformat(), symbol, side.value, leg)
+    for part in parts:
+        if not part or ":" in part:
+            raise ValueError(f"not a part of an intent key: {part!r} (must not be empty or hold a colon)")
+    return ":".join(parts)
+
+
+def order_tag(account_code: str, intent_key: str) -> str:
+    """Return the tag an order carries at the broker: 20 capital letters and digits, the same for the same intent."""
+    digest = hashlib.sha256(f"{account_code}|{intent_key}".encode()).digest()
+    return base64.b32encode(digest).decode()[:TAG_LENGTH]

@@ -1,0 +1,186 @@
+"""The check before an order: pure, in rank order, reserving money and places as it goes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Literal
+
+from trading.charges import charges
+from trading.values import Money, Price, Quantity, Side, Symbol, money, tick_size
+
+# A market buy placed after the close fills at an open that may gap above it. What gaps further meets the broker's own
+# check of funds.
+GAP_BUFFER = Decimal("1.05")
+
+# The leg of a first buy. Other buy legs (re-entries) may add to what is held.
+ENTRY_LEG = "entry"
+
+OrderType = Literal["market", "limit"]
+Facts = Mapping[str, object]
+
+
+class DenyCode(StrEnum):
+    """Why an intent did not become an order. Those that `review` cannot see are given by the step around it."""
+
+    KILL_SWITCH = "KILL_SWITCH"
+    MARKET_CLOSED = "MARKET_CLOSED"
+    CALENDAR_UNCOVERED = "CALENDAR_UNCOVERED"
+    INSTRUMENT_UNKNOWN = "INSTRUMENT_UNKNOWN"
+    TICK_SIZE = "TICK_SIZE"
+    MAX_ORDER_VALUE = "MAX_ORDER_VALUE"
+    MAX_OPEN_POSITIONS = "MAX_OPEN_POSITIONS"
+    FUNDS = "FUNDS"
+    DUPLICATE_INTENT = "DUPLICATE_INTENT"
+    PENDING_ORDER_EXISTS = "PENDING_ORDER_EXISTS"
+    HOLDING_MISSING = "HOLDING_MISSING"
+    STALE_FEATURES = "STALE_FEATURES"
+    INVALID_QUANTITY = "INVALID_QUANTITY"
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a strategy wants. rank: 1 is served first. facts: what it was decided on, values that JSON can hold.
+
+    reference_price: the last known price, which sizes a market order. limit_price: None for a market order.
+    """
+
+    symbol: Symbol
+    side: Side
+    quantity: Quantity
+    order_type: OrderType
+    limit_price: Price | None
+    reference_price: Price
+    rank: int
+    leg: str
+    reason: str
+    facts: Facts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """What one account has and may have. cash_available: not spent and not reserved by orders in flight."""
+
+    cash_available: Money
+    open_symbols: frozenset[Symbol]
+    live_buy_symbols: frozenset[Symbol]
+    live_sell_symbols: frozenset[Symbol]
+    max_open_positions: int
+    max_order_value: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """An intent that may become an order. reserved: rupees held back for it; a sale holds back nothing."""
+
+    intent: Intent
+    reserved: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An intent that may not, and the numbers that say why, as JSON can hold them (rupees as text)."""
+
+    intent: Intent
+    code: DenyCode
+    facts: Facts
+
+
+@dataclass(slots=True)
+class _Room:
+    """What is left of the account while a list is gone through."""
+
+    state: AccountState
+    on: date
+    cash: Money
+    positions: set[Symbol]
+    buying: set[Symbol]
+    selling: set[Symbol]
+    seen: set[tuple[Symbol, Side, str]]
+
+
+def review(intents: Iterable[Intent], state: AccountState, on: date) -> list[Approved | Refused]:
+    """Return a verdict for each intent, in rank order; equal ranks go by symbol, so the order of the list is nothing.
+
+    on: the exchange day whose charges are estimated.
+    """
+    positions = set(state.open_symbols | state.live_buy_symbols)
+    buying, selling = set(state.live_buy_symbols), set(state.live_sell_symbols)
+    room = _Room(state, on, state.cash_available, positions, buying, selling, set())
+    return [_decide(intent, room) for intent in sorted(intents, key=_turn)]
+
+
+def cash_needed(intent: Intent, on: date) -> Money:
+    """Return the rupees to hold back for an intent: the worst price it is expected to pay, with charges. A sale: 0."""
+    if intent.side is Side.SELL:
+        return money(0)
+    worst = intent.limit_price if intent.limit_price is not None else intent.reference_price * GAP_BUFFER
+    return money(intent.quantity * worst) + charges(intent.side, intent.quantity, worst, on).total
+
+
+def _turn(intent: Intent) -> tuple[int, Symbol, Side, str, Quantity, Price, OrderType, Price, str, str]:
+    limit = intent.limit_price if intent.limit_price is not None else Decimal(0)
+    facts = repr(sorted(intent.facts.items(), key=lambda fact: fact[0]))
+    what = (intent.rank, intent.symbol, intent.side, intent.leg, intent.quantity)
+    return (*what, intent.reference_price, intent.order_type, limit, intent.reason, facts)
+
+
+def _decide(intent: Intent, room: _Room) -> Approved | Refused:
+    refused = _refuse_form(intent) or _refuse_repeat(intent, room) or _refuse_limits(intent, room)
+    if refused is not None:
+        return Refused(intent, *refused)
+    room.seen.add((intent.symbol, intent.side, intent.leg))
+    if intent.side is Side.SELL:
+        room.selling.add(intent.symbol)
+        return Approved(intent, money(0))
+    reserved = cash_needed(intent, room.on)
+    room.cash -= reserved
+    room.positions.add(intent.symbol)
+    room.buying.add(intent.symbol)
+    return Approved(intent, reserved)
+
+
+def _refuse_form(intent: Intent) -> tuple[DenyCode, Facts] | None:
+    if intent.quantity <= 0:
+        return DenyCode.INVALID_QUANTITY, {"quantity": intent.quantity}
+    limit = intent.limit_price
+    if (intent.order_type == "limit") != (limit is not None):
+        return DenyCode.TICK_SIZE, {"order_type": intent.order_type, "limit_price": _text(limit)}
+    if limit is not None and (limit <= 0 or limit % tick_size(limit)):
+        return DenyCode.TICK_SIZE, {"limit_price": _text(limit), "tick_size": _text(tick_size(limit))}
+    return None
+
+
+def _refuse_repeat(intent: Intent, room: _Room) -> tuple[DenyCode, Facts] | None:
+    symbol, facts = intent.symbol, {"symbol": intent.symbol, "side": intent.side.value, "leg": intent.leg}
+    if (symbol, intent.side, intent.leg) in room.seen:
+        return DenyCode.DUPLICATE_INTENT, facts
+    if symbol in (room.buying if intent.side is Side.BUY else room.selling):
+        return DenyCode.PENDING_ORDER_EXISTS, facts
+    if intent.side is Side.SELL and symbol not in room.state.open_symbols:
+        return DenyCode.HOLDING_MISSING, facts
+    if intent.side is Side.BUY and intent.leg == ENTRY_LEG and symbol in room.state.open_symbols:
+        return DenyCode.DUPLICATE_INTENT, facts
+    return None
+
+
+def _refuse_limits(intent: Intent, room: _Room) -> tuple[DenyCode, Facts] | None:
+    """Only buys are limited: a limit that stops a sale keeps the risk it was made against."""
+    if intent.side is Side.SELL:
+        return None
+    price = intent.limit_price if intent.limit_price is not None else intent.reference_price
+    value, most = money(intent.quantity * price), room.state.max_order_value
+    if value > most:
+        return DenyCode.MAX_ORDER_VALUE, {"value": _text(value), "max_order_value": _text(most)}
+    places = room.state.max_open_positions
+    if intent.symbol not in room.positions and len(room.positions) >= places:
+        return DenyCode.MAX_OPEN_POSITIONS, {"open": len(room.positions), "max_open_positions": places}
+    needed = cash_needed(intent, room.on)
+    if needed > room.cash:
+        return DenyCode.FUNDS, {"needed": _text(needed), "available": _text(room.cash)}
+    return None
+
+
+def _text(amount: Decimal | None) -> str | None:
+    return None if amount is None else str(amount)

@@ -1,0 +1,74 @@
+"""The table's actors, bound to their steps: what a message's name runs, on which queue, within which limit."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import dramatiq
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from db.executions import Execution, Fenced
+from worker.ledger import Ledger
+from worker.messages import TASKS, Task
+from worker.outcome import Outcome
+from worker.queue.broker import QueueBroker
+from worker.record import settle_error, settle_outcome
+from worker.resources import Resources
+from worker.steps.analysis import analysis
+from worker.steps.buy_orders import buy_orders
+from worker.steps.order_sync import order_sync
+from worker.steps.prices import prices
+from worker.steps.reconcile import reconcile
+from worker.steps.sell_monitor import sell_monitor
+from worker.steps.submit import submit
+from worker.steps.train import train
+
+Step = Callable[[Resources, Execution], Awaitable[Outcome]]
+
+STEPS: dict[str, Step] = {
+    "prices": prices,
+    "analysis": analysis,
+    "buy_orders": buy_orders,
+    "submit": submit,
+    "order_sync": order_sync,
+    "reconcile": reconcile,
+    "sell_monitor": sell_monitor,
+    "train": train,
+}
+
+log = structlog.get_logger(__name__)
+
+
+def declare_actors(broker: QueueBroker, resources: Resources) -> None:
+    """Declare every actor of the table on a process's broker."""
+    for task in TASKS.values():
+        run = _runner(task, STEPS[task.name], resources, broker.ledger)
+        options = {"time_limit": task.limit_seconds * 1000}
+        dramatiq.actor(run, actor_name=task.name, queue_name=task.queue, broker=broker, **options)
+
+
+def _runner(task: Task, step: Step, resources: Resources, ledger: Ledger) -> Callable[[int, str, int], Awaitable[None]]:
+    async def run(execution_id: int, scheduled_for: str, generation: int) -> None:
+        key = f"{execution_id}.{generation}"
+        execution = ledger.held[key]
+        facts = {"user_id": execution.user_id, "account_id": execution.account_id, "subject": execution.subject}
+        with bound_contextvars(execution_id=execution_id, task=task.name, slot=scheduled_for, message_id=key, **facts):
+            await _run(step, resources, ledger, key, execution)
+
+    return run
+
+
+async def _run(step: Step, resources: Resources, ledger: Ledger, key: str, execution: Execution) -> None:
+    began = time.perf_counter()
+    try:
+        outcome = await step(resources, execution)
+    except Fenced:
+        log.warning("execution_fenced")
+    except Exception as error:
+        settlement = settle_error(execution, error, time.perf_counter() - began)
+        log.error("execution_raised", status=settlement.status, exc_info=error)
+        ledger.record(key, settlement)
+    else:
+        seconds = time.perf_counter() - began
+        ledger.record(key, settle_outcome(execution, outcome, seconds))
+        log.info("execution_ended", status=outcome.status, reason=outcome.reason, seconds=round(seconds, 4))

@@ -1,0 +1,116 @@
+"""One worker process: an event loop, the resources of steps, and Dramatiq's worker around them.
+
+Started by `worker.main`, which holds its lease; it ends when its parent does.
+"""
+
+import argparse
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
+from dramatiq import Worker
+from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
+from dramatiq.logging import get_logger
+from dramatiq.middleware import TimeLimit
+
+from config.logs import configure_logs
+from config.settings import Settings, read_settings, split_queues
+from db.engine import make_engine
+from db.transaction import Database
+from worker.actors import declare_actors
+from worker.ledger import Ledger
+from worker.middleware.interrupts import Interrupts
+from worker.queue.bells import Bells
+from worker.queue.broker import QueueBroker
+from worker.resources import open_resources
+
+# Linux: the kernel tells the child when its parent is gone.
+PR_SET_PDEATHSIG = 1
+LEDGER_SECONDS = 8.0
+LOOP_BOOT_SECONDS = 5.0
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Process:
+    """What one worker process is made of, opened and closed in order."""
+
+    def __init__(self, name: str, queues: tuple[str, ...], threads: int, settings: Settings) -> None:
+        self.settings = settings
+        self.loop = EventLoopThread(get_logger("worker.loop"))
+        self.loop.start(timeout=LOOP_BOOT_SECONDS)
+        set_event_loop_thread(self.loop)
+        urls = settings.urls
+        self.database = Database(make_engine(urls.sqlalchemy, application=f"worker {name}"))
+        self.bells = Bells(urls.redis)
+        resources = self._run(open_resources(self.database, settings.prices or "simulated:7"))
+        self.ledger = Ledger(self.database, self.bells, name, self.loop.loop)
+        middleware = [TimeLimit(interval=1000), Interrupts(self.ledger)]
+        self.broker = QueueBroker(urls.redis, name, middleware, self.ledger)
+        declare_actors(self.broker, resources)
+        self.worker = Worker(self.broker, queues=set(queues), worker_threads=threads)
+        # Claimed work waits in nobody's memory longer than the task before it: take no more than runs at once.
+        self.worker.queue_prefetch = threads
+
+    def start(self) -> None:
+        """Begin to take work."""
+        self.broker.emit_after("process_boot")
+        self.worker.start()
+
+    def stop(self) -> None:
+        """Finish or hand back what was taken, settle it, and close."""
+        self.worker.stop(timeout=int(self.settings.worker.shutdown_seconds * 1000))
+        self.ledger.close(LEDGER_SECONDS)
+        self._run(self._close())
+        self.loop.stop()
+
+    async def _close(self) -> None:
+        await self.bells.close()
+        await self.database.close()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop.loop).result()
+
+
+def main() -> int:
+    """Run until told to stop. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="worker.child")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--queues", required=True, type=split_queues)
+    parser.add_argument("--threads", required=True, type=int)
+    parser.add_argument("--parent", required=True, type=int)
+    arguments = parser.parse_args()
+    stopping = threading.Event()
+    # A second TERM finds the same flag set: the platform sends several, and stopping once is enough.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    _die_with(arguments.parent)
+    settings = read_settings()
+    configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
+    process = Process(arguments.name, arguments.queues, arguments.threads, settings)
+    if not stopping.is_set():
+        process.start()
+        log.info("worker_ready", worker=arguments.name, queues=arguments.queues, threads=arguments.threads)
+        stopping.wait()
+    process.stop()
+    log.info("worker_stopped", worker=arguments.name)
+    return 0
+
+
+def _die_with(parent: int) -> None:
+    """End with the parent, also when it is killed; a parent that is gone already ends us now."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit("its supervisor is gone")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,138 @@
+"""Claims and settles executions in batches for one worker process: Postgres first, then Redis."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from dramatiq.broker import MessageProxy
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from db.claims import LedgerRepository, Settlement
+from db.executions import Bell, Execution
+from db.transaction import Database
+from worker.queue.bells import Bells
+from worker.record import unstorable
+
+log = structlog.get_logger(__name__)
+
+# While Postgres is away settling is tried again this often; the outcomes stay in memory, one a thread at most.
+RETRY_SECONDS = 0.5
+CLAIM_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    queue: str
+    message_id: str
+    settlement: Settlement | None
+
+
+class Ledger:
+    """One process's open executions. `claim`, `finish` and the rest are called from Dramatiq's threads."""
+
+    def __init__(self, database: Database, bells: Bells, worker: str, loop: asyncio.AbstractEventLoop) -> None:
+        self.database, self.bells, self.worker, self.loop = database, bells, worker, loop
+        self.held: dict[str, Execution] = {}
+        self.settlements: dict[str, Settlement] = {}
+        self._finished: list[_Finished] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._settling = asyncio.run_coroutine_threadsafe(self._settle_until_closed(), loop)
+
+    def claim(self, bells: Sequence[Bell]) -> set[str]:
+        """Claim executions and hold them for their actors. Returns the message ids that were won."""
+        if not bells:
+            return set()
+        won = asyncio.run_coroutine_threadsafe(self._claim(bells), self.loop).result(CLAIM_SECONDS)
+        keys = {f"{execution.id}.{execution.generation}": execution for execution in won}
+        self.held.update(keys)
+        return set(keys)
+
+    def record(self, key: str, settlement: Settlement) -> None:
+        """Note how a held execution ended, before its message is finished."""
+        self.settlements[key] = settlement
+
+    def finish(self, message: MessageProxy) -> None:
+        """Queue a message's outcome for the next batch; without one the message is only acknowledged."""
+        key = message.message_id
+        self.held.pop(key, None)
+        self._add(_Finished(message.queue_name, message.options["redis_message_id"], self.settlements.pop(key, None)))
+
+    def drop(self, queue: str, ids: Sequence[str]) -> None:
+        """Acknowledge messages whose execution needs nothing: copies, cancelled and late ones."""
+        for id_ in ids:
+            self._add(_Finished(queue, id_, None))
+
+    def hand_back(self, messages: Sequence[MessageProxy]) -> None:
+        """Queue again, under a new generation, executions that were claimed and never began."""
+        held = [self.held.pop(message.message_id, None) for message in messages]
+        executions = [execution for execution in held if execution is not None]
+        if executions:
+            asyncio.run_coroutine_threadsafe(self._hand_back(executions), self.loop).result(CLAIM_SECONDS)
+        for message in messages:
+            self._add(_Finished(message.queue_name, message.options["redis_message_id"], None))
+
+    def close(self, seconds: float) -> None:
+        """Settle what is left, for so long at most. What Postgres does not take runs again under a new generation."""
+        self._closing = True
+        self.loop.call_soon_threadsafe(self._wake.set)
+        try:
+            self._settling.result(seconds)
+        except TimeoutError:
+            log.error("outcomes_dropped", count=len(self._finished), reason="Postgres did not come back in time")
+
+    def _add(self, finished: _Finished) -> None:
+        self._finished.append(finished)
+        self.loop.call_soon_threadsafe(self._wake.set)
+
+    async def _claim(self, bells: Sequence[Bell]) -> list[Execution]:
+        async with self.database.transaction(None) as session:
+            return await LedgerRepository(session).claim(bells, self.worker)
+
+    async def _hand_back(self, executions: Sequence[Execution]) -> None:
+        async with self.database.transaction(None) as session:
+            await LedgerRepository(session).hand_back(executions)
+
+    async def _settle_until_closed(self) -> None:
+        while not (self._closing and not self._finished):
+            await self._wake.wait()
+            self._wake.clear()
+            batch, self._finished = self._finished, []
+            if batch:
+                await self._settle_batch(batch)
+
+    async def _settle_batch(self, batch: list[_Finished]) -> None:
+        settlements = [one.settlement for one in batch if one.settlement is not None]
+        bells = await self._commit(settlements) if settlements else []
+        by_queue: dict[str, list[str]] = defaultdict(list)
+        for one in batch:
+            by_queue[one.queue].append(one.message_id)
+        try:
+            for queue, ids in by_queue.items():
+                await self.bells.acknowledge(self.worker, queue, ids)
+            await self.bells.ring(bells)
+        except RedisError as error:
+            # The rows are settled; a message that stays is a copy, and what was not rung the sweep rings.
+            log.warning("redis_away", error=str(error), unacknowledged=len(batch), unrung=len(bells))
+
+    async def _commit(self, settlements: list[Settlement]) -> list[Bell]:
+        while True:
+            try:
+                async with self.database.transaction(None) as session:
+                    return await LedgerRepository(session).settle(settlements, self.worker)
+            except (OperationalError, InterfaceError, OSError) as error:
+                log.warning("postgres_away", error=str(error), unsettled=len(settlements))
+                await asyncio.sleep(RETRY_SECONDS)
+            except (DBAPIError, ValueError, TypeError) as error:
+                return await self._commit_apart(settlements, error)
+
+    async def _commit_apart(self, settlements: list[Settlement], error: Exception) -> list[Bell]:
+        """Split a batch refused for its data until the bad outcome stands alone and ends failed."""
+        if len(settlements) == 1:
+            log.error("outcome_unstorable", execution_id=settlements[0].execution.id, error=str(error))
+            return await self._commit([unstorable(settlements[0], error)])
+        half = len(settlements) // 2
+        return [*await self._commit(settlements[:half]), *await self._commit(settlements[half:])]

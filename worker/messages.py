@@ -1,0 +1,88 @@
+"""What may be sent: the table of tasks, and the message that rings for one execution.
+
+Actor names and the payload (id, scheduled_for, generation) are a wire format: add, drain, remove.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dramatiq import Message
+
+from db.executions import Bell
+
+QUEUES = ("orders", "strategy", "ml", "default")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """How one task is run.
+
+    limit_seconds: after it the step is interrupted, of machine time. attempts: in all, of errors that may be retried.
+    backoff_seconds: before the second attempt; doubles with each further one.
+    """
+
+    name: str
+    queue: str
+    limit_seconds: float
+    attempts: int = 1
+    backoff_seconds: float = 5.0
+
+
+# Placement is never retried blindly: submit repeats only what was provably not sent, and by its own attempts.
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in (
+        Task("prices", "default", 600, attempts=5, backoff_seconds=30),
+        Task("analysis", "strategy", 1800, attempts=3, backoff_seconds=30),
+        Task("buy_orders", "strategy", 600, attempts=3),
+        Task("submit", "orders", 30, attempts=3, backoff_seconds=1),
+        Task("order_sync", "orders", 60, attempts=3, backoff_seconds=2),
+        Task("reconcile", "orders", 60, attempts=5, backoff_seconds=2),
+        Task("sell_monitor", "orders", 180, attempts=3, backoff_seconds=2),
+        Task("train", "ml", 3600, attempts=1),
+    )
+}
+
+# A process that runs something for this much longer than its limit ignores interrupts: its supervisor kills it.
+HARD_LIMIT_FACTOR = 1.5
+
+LONGEST_BACKOFF_SECONDS = 900.0
+
+
+def backoff_seconds(task: Task, attempt: int) -> float:
+    """Return the wait after a failed attempt (1 is the first)."""
+    return min(task.backoff_seconds * 2.0 ** (attempt - 1), LONGEST_BACKOFF_SECONDS)
+
+
+def message_id(bell: Bell) -> str:
+    """Return the message's id, in Redis too: ringing the same bell twice is one message."""
+    return f"{bell.execution_id}.{bell.generation}"
+
+
+def encode(bell: Bell) -> bytes:
+    """Return the message of a bell as Dramatiq encodes it."""
+    id_ = message_id(bell)
+    message: Message[None] = Message(
+        queue_name=bell.queue,
+        actor_name=bell.task_name,
+        args=(bell.execution_id, bell.scheduled_for.astimezone(UTC).isoformat(), bell.generation),
+        kwargs={},
+        options={"redis_message_id": id_},
+        message_id=id_,
+    )
+    return message.encode()
+
+
+def bell_of(message: Message[None]) -> Bell:
+    """Return what a message rings for. Raises ValueError when its payload is not of the table's form."""
+    try:
+        execution_id, scheduled_for, generation = message.args
+        return Bell(
+            message.actor_name,
+            message.queue_name,
+            datetime.fromisoformat(scheduled_for),
+            int(execution_id),
+            int(generation),
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"message {message.message_id} of {message.actor_name}: not (id, slot, generation)") from error

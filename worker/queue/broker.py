@@ -1,0 +1,40 @@
+"""Dramatiq's Redis broker with our consumer: messages reach a worker thread only after their execution was claimed."""
+
+from typing import Any
+
+import redis
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import Middleware
+
+from worker.ledger import Ledger
+from worker.queue.consumer import ClaimingConsumer
+from worker.queue.keys import NAMESPACE
+
+
+class QueueBroker(RedisBroker):  # type: ignore[misc]  # Dramatiq's broker is untyped
+    """A worker process's view of the queues. name: the process's own, under which it claims."""
+
+    def __init__(self, url: str, name: str, middleware: list[Middleware], ledger: Ledger) -> None:
+        super().__init__(
+            client=redis.Redis.from_url(url),
+            middleware=middleware,
+            namespace=NAMESPACE,
+        )
+        self.broker_id = name
+        self.ledger = ledger
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declare a queue without Dramatiq's delay queue: nothing delayed is held in a worker's memory."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> ClaimingConsumer:
+        """Return a consumer that claims in batches. timeout: milliseconds an idle read blocks."""
+        return ClaimingConsumer(self, queue_name, prefetch, timeout)
+
+    def fetch(self, queue_name: str, count: int) -> list[bytes]:
+        """Take up to so many messages off a queue, in this process's name."""
+        answer: list[Any] = self.do_fetch(queue_name, count)
+        return [data for data in answer if data is not None]

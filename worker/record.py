@@ -1,0 +1,81 @@
+"""Turns how a step ended into what the ledger writes: status, retry decision, safe JSON, the whole traceback."""
+
+import json
+import math
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.exc import InterfaceError, OperationalError
+
+from adapters.prices.base import PriceSourceError
+from db.claims import Settlement
+from db.executions import Execution
+from worker.messages import TASKS, backoff_seconds
+from worker.outcome import Outcome, Retry
+
+# Temporary by nature: the same work may succeed later. Everything else ends the execution.
+RETRYABLE = (Retry, PriceSourceError, OperationalError, InterfaceError, ConnectionError, TimeoutError)
+
+# Postgres rows must stay writable whatever a step says; the end of a traceback names the error.
+LONGEST_TRACEBACK = 32_000
+
+
+class TimedOut(Exception):
+    """A step was interrupted at its time limit."""
+
+
+def settle_outcome(execution: Execution, outcome: Outcome, seconds: float) -> Settlement:
+    """Return what to write for a step that returned."""
+    reason = _clean(outcome.reason) or None
+    return Settlement(execution, outcome.status, seconds, encode_details(outcome.details), reason)
+
+
+def settle_error(execution: Execution, error: BaseException, seconds: float) -> Settlement:
+    """Return what to write for a step that raised: another attempt where the task allows one, else failed."""
+    task = TASKS[execution.task_name]
+    again = isinstance(error, (*RETRYABLE, TimedOut)) and execution.attempt < task.attempts
+    return Settlement(
+        execution,
+        "retrying" if again else "failed",
+        seconds,
+        details=None,
+        reason=_clean(f"{type(error).__name__}: {error}"),
+        error_type=type(error).__name__,
+        error=_clean(str(error) or type(error).__name__),
+        traceback=_clean("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]),
+        backoff_seconds=backoff_seconds(task, execution.attempt),
+    )
+
+
+def unstorable(settlement: Settlement, error: BaseException) -> Settlement:
+    """Return what to write instead of an outcome that Postgres refuses for its data."""
+    return Settlement(
+        settlement.execution,
+        "failed",
+        settlement.duration_seconds,
+        reason="unstorable_outcome",
+        error_type="unstorable_outcome",
+        error=_clean(str(error))[:1000] if error else None,
+    )
+
+
+def encode_details(details: Mapping[str, Any]) -> str:
+    """Return details as JSON that Postgres takes: no NaN, no infinity, no NUL, nothing unknown."""
+    return json.dumps(_plain(details), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_clean(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return _clean(str(value))
+
+
+def _clean(text: str | None) -> str:
+    return (text or "").replace("\x00", "\N{REPLACEMENT CHARACTER}")
