@@ -72,7 +72,8 @@ _BOOK = text(
     WITH booked AS (
         INSERT INTO cash_entries (user_id, account_id, kind, amount, reference, at)
         SELECT :user_id, :account_id, m.kind, m.amount, m.reference, :at
-        FROM unnest(CAST(:kinds AS text[]), CAST(:amounts AS numeric[]), CAST(:refs AS text[])) AS m(kind, amount, reference)
+        FROM unnest(CAST(:kinds AS text[]), CAST(:amounts AS numeric[]), CAST(:refs AS text[]))
+             AS m(kind, amount, reference)
         ON CONFLICT (account_id, kind, reference) DO NOTHING
         RETURNING amount)
     UPDATE broker_accounts SET cash = cash + (SELECT coalesce(sum(amount), 0) FROM booked)

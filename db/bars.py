@@ -43,8 +43,9 @@ class PriceDayRow(Base):
 _UPSERT = text(
     """
     INSERT INTO bars (symbol, day, open, high, low, close, volume)
-    SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:days AS date[]), CAST(:opens AS numeric[]), CAST(:highs AS numeric[]),
-                         CAST(:lows AS numeric[]), CAST(:closes AS numeric[]), CAST(:volumes AS bigint[]))
+    SELECT * FROM unnest(CAST(:symbols AS text[]), CAST(:days AS date[]), CAST(:opens AS numeric[]),
+                         CAST(:highs AS numeric[]), CAST(:lows AS numeric[]), CAST(:closes AS numeric[]),
+                         CAST(:volumes AS bigint[]))
     ON CONFLICT (symbol, day) DO UPDATE SET open = excluded.open, high = excluded.high, low = excluded.low,
         close = excluded.close, volume = excluded.volume
     """
@@ -66,7 +67,8 @@ _HISTORY = text(
     CROSS JOIN LATERAL (
         SELECT array_agg(b.day ORDER BY b.day) AS days, array_agg(b.open::float8 ORDER BY b.day) AS opens,
                array_agg(b.high::float8 ORDER BY b.day) AS highs, array_agg(b.low::float8 ORDER BY b.day) AS lows,
-               array_agg(b.close::float8 ORDER BY b.day) AS closes, array_agg(b.volume::float8 ORDER BY b.day) AS volumes
+               array_agg(b.close::float8 ORDER BY b.day) AS closes,
+               array_agg(b.volume::float8 ORDER BY b.day) AS volumes
         FROM (SELECT * FROM bars WHERE symbol = s.symbol AND day <= :day ORDER BY day DESC LIMIT :limit) b) h
     WHERE h.days IS NOT NULL AND (:all_symbols OR s.symbol = ANY(CAST(:symbols AS text[])))
     ORDER BY s.symbol
@@ -98,9 +100,16 @@ class BarRepository:
         values = {"day": day, "bars": bars, "missing": missing, "whole": whole, "source": source}
         await self.session.execute(_PRICE_DAY, values)
 
-    async def last_whole_day(self) -> date | None:
-        """Return the newest day that is whole, if any."""
-        return (await self.session.execute(select(func.max(PriceDayRow.day)).where(PriceDayRow.whole))).scalar_one()
+    async def last_whole_day(self, until: date | None = None) -> date | None:
+        """Return the newest day that is whole, if any. until: look no later than this day."""
+        query = select(func.max(PriceDayRow.day)).where(PriceDayRow.whole)
+        if until is not None:
+            query = query.where(PriceDayRow.day <= until)
+        return (await self.session.execute(query)).scalar_one()
+
+    async def price_day(self, day: date) -> PriceDayRow | None:
+        """Return what was loaded for a day."""
+        return (await self.session.execute(select(PriceDayRow).where(PriceDayRow.day == day))).scalar_one_or_none()
 
     async def count_on(self, day: date) -> int:
         """Return how many symbols have a bar on a day."""

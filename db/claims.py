@@ -41,7 +41,8 @@ _CLAIM = text(
         JOIN unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
              AS w(scheduled_for, id, generation) ON e.scheduled_for = w.scheduled_for AND e.id = w.id
         WHERE e.generation = w.generation AND e.status IN ('queued', 'retrying')
-          AND EXISTS (SELECT FROM worker_processes p WHERE p.name = :worker AND p.ended_at IS NULL AND p.lease_until > now())
+          AND EXISTS (SELECT FROM worker_processes p
+                      WHERE p.name = :worker AND p.ended_at IS NULL AND p.lease_until > now())
         ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
     UPDATE service_task_execution e
     SET status = CASE WHEN e.useful_until < held.market_now THEN 'skipped' ELSE 'running' END,
@@ -58,14 +59,16 @@ _SETTLE = text(
     """
     WITH outcome AS MATERIALIZED (
         SELECT * FROM unnest(
-            CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]), CAST(:statuses AS text[]),
-            CAST(:durations AS float8[]), CAST(:details AS text[]), CAST(:reasons AS text[]), CAST(:backoffs AS float8[]))
+            CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]),
+            CAST(:statuses AS text[]), CAST(:durations AS float8[]), CAST(:details AS text[]),
+            CAST(:reasons AS text[]), CAST(:backoffs AS float8[]))
         AS o(scheduled_for, id, generation, status, duration, details, reason, backoff)),
     held AS MATERIALIZED (
         SELECT e.scheduled_for, e.id FROM service_task_execution e JOIN outcome o USING (scheduled_for, id)
         WHERE e.generation = o.generation AND e.status = 'running' ORDER BY e.id FOR UPDATE OF e)
     UPDATE service_task_execution e
-    SET status = o.status, duration_seconds = o.duration, details = CAST(o.details AS jsonb), reason = left(o.reason, 512),
+    SET status = o.status, duration_seconds = o.duration, details = CAST(o.details AS jsonb),
+        reason = left(o.reason, 512),
         finished_at = CASE WHEN o.status = 'retrying' THEN NULL ELSE now() END,
         generation = e.generation + CASE WHEN o.status = 'retrying' THEN 1 ELSE 0 END,
         rung_at = CASE WHEN o.status = 'retrying' THEN NULL ELSE e.rung_at END,
@@ -88,11 +91,13 @@ _FOLLOWED = text(
 
 _ERRORS = text(
     """
-    INSERT INTO error_logs (user_id, task_name, execution_id, scheduled_for, error_type, error_message, traceback, context)
+    INSERT INTO error_logs
+        (user_id, task_name, execution_id, scheduled_for, error_type, error_message, traceback, context)
     SELECT f.user_id, f.task_name, f.id, f.scheduled_for, f.error_type, left(f.error, 1024), f.traceback,
            jsonb_build_object('account_id', f.account_id, 'subject', f.subject, 'attempt', f.attempt)
-    FROM unnest(CAST(:user_ids AS bigint[]), CAST(:tasks AS text[]), CAST(:ids AS bigint[]), CAST(:slots AS timestamptz[]),
-                CAST(:types AS text[]), CAST(:errors AS text[]), CAST(:tracebacks AS text[]), CAST(:account_ids AS bigint[]),
+    FROM unnest(CAST(:user_ids AS bigint[]), CAST(:tasks AS text[]), CAST(:ids AS bigint[]),
+                CAST(:slots AS timestamptz[]), CAST(:types AS text[]), CAST(:errors AS text[]),
+                CAST(:tracebacks AS text[]), CAST(:account_ids AS bigint[]),
                 CAST(:subjects AS text[]), CAST(:attempts AS int[]))
          AS f(user_id, task_name, id, scheduled_for, error_type, error, traceback, account_id, subject, attempt)
     """
@@ -102,8 +107,8 @@ _ATTEMPTS = text(
     """
     INSERT INTO execution_attempts (execution_id, scheduled_for, user_id, attempt, generation, outcome, worker, error)
     SELECT f.id, f.scheduled_for, f.user_id, f.attempt, f.generation, 'failed', :worker, f.error
-    FROM unnest(CAST(:ids AS bigint[]), CAST(:slots AS timestamptz[]), CAST(:user_ids AS bigint[]), CAST(:attempts AS int[]),
-                CAST(:generations AS int[]), CAST(:errors AS text[]))
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:slots AS timestamptz[]), CAST(:user_ids AS bigint[]),
+                CAST(:attempts AS int[]), CAST(:generations AS int[]), CAST(:errors AS text[]))
          AS f(id, scheduled_for, user_id, attempt, generation, error)
     """
 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -50,3 +50,10 @@ class DecisionRepository:
         """Store decisions; one that was journalled before is left alone."""
         if decisions:
             await self.session.execute(insert(DecisionRow).values(list(decisions)).on_conflict_do_nothing())
+
+    async def made(self, account_id: int, task_name: str, day: date, execution_id: int) -> bool:
+        """Tell whether an execution has journalled already: its first transaction was committed, its end was not."""
+        row = DecisionRow
+        mine = (row.account_id == account_id, row.task_name == task_name, row.day == day)
+        query = select(exists().where(*mine, row.execution_id == execution_id))
+        return bool((await self.session.execute(query)).scalar_one())

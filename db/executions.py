@@ -27,7 +27,7 @@ UNFINISHED = ("waiting", "queued", "running", "retrying")
 EXECUTION_IDS = DatabaseSequence("service_task_execution_id_seq", metadata=Base.metadata)
 
 
-class Fenced(Exception):
+class Fenced(Exception):  # noqa: N818 - what happened, not what went wrong
     """Somebody else owns this execution now: the step that meets it changes nothing and is not recorded."""
 
     def __init__(self, execution_id: int, generation: int) -> None:
@@ -154,7 +154,8 @@ _FOLLOW_UP = text(
     """
     INSERT INTO service_task_execution
         (scheduled_for, task_name, user_id, account_id, subject, queue, status, useful_until, as_of, parent_id)
-    SELECT f.scheduled_for, f.task_name, :user_id, :account_id, f.subject, f.queue, 'queued', f.useful_until, :as_of, :parent
+    SELECT f.scheduled_for, f.task_name, :user_id, :account_id, f.subject, f.queue, 'queued', f.useful_until, :as_of,
+           :parent
     FROM unnest(CAST(:scheduled_for AS timestamptz[]), CAST(:task_name AS text[]), CAST(:subject AS text[]),
                 CAST(:queue AS text[]), CAST(:useful_until AS timestamptz[]))
          AS f(scheduled_for, task_name, subject, queue, useful_until)
@@ -164,7 +165,8 @@ _FOLLOW_UP = text(
 
 _SYNC_QUEUED = text(
     "SELECT 1 FROM service_task_execution WHERE task_name = 'order_sync' AND user_id = :user_id "
-    "AND account_id = :account_id AND subject = '' AND scheduled_for BETWEEN :first AND :last AND status = 'queued' LIMIT 1"
+    "AND account_id = :account_id AND subject = '' AND scheduled_for BETWEEN :first AND :last "
+    "AND status = 'queued' LIMIT 1"
 )
 
 _REQUEST = text(
@@ -206,7 +208,7 @@ class ServiceTaskRepository:
         )
 
     async def sync_is_queued(self, execution: Execution, first: datetime, last: datetime) -> bool:
-        """Tell whether an order sync of the account due in a range is still unclaimed; call under the account's lock."""
+        """Tell whether a sync of the account due in a range is still unclaimed; call under the account's lock."""
         keys = {"user_id": execution.user_id, "account_id": execution.account_id, "first": first, "last": last}
         return (await self.session.execute(_SYNC_QUEUED, keys)).scalar_one_or_none() is not None
 

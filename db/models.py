@@ -140,6 +140,10 @@ class MLModelRepository:
         query = select(MLModelRow).where(MLModelRow.model_type == model_type, MLModelRow.is_active)
         return (await self.session.execute(query)).scalar_one_or_none()
 
+    async def of_job(self, job_id: int) -> MLModelRow | None:
+        """Return the version a job trained, if it has."""
+        return (await self.session.execute(select(MLModelRow).where(MLModelRow.training_job_id == job_id))).scalar_one_or_none()
+
     async def drafts(self, model_type: str) -> list[str]:
         """Return versions never activated, oldest first."""
         query = select(MLModelRow.version).where(MLModelRow.model_type == model_type, MLModelRow.activated_at.is_(None))

@@ -118,6 +118,10 @@ class OrderRepository:
         query = select(OrderRow).where(OrderRow.id == order_id, *self._mine).with_for_update()
         return (await self.session.execute(query)).scalar_one()
 
+    async def read(self, order_id: int) -> OrderRow:
+        """Return an order as it stood, for a look that changes nothing."""
+        return (await self.session.execute(select(OrderRow).where(OrderRow.id == order_id, *self._mine))).scalar_one()
+
     async def live(self, states: Collection[OrderState] = LIVE) -> list[OrderRow]:
         """Return the orders in the given states, oldest first."""
         query = select(OrderRow).where(*self._mine, OrderRow.status.in_([str(state) for state in states]))

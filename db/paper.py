@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -86,6 +86,14 @@ class PaperRepository:
         """Return every order of an account for sessions from a day on."""
         query = select(PaperOrderRow).where(PaperOrderRow.account_id == account_id, PaperOrderRow.session_day >= since)
         return list((await self.session.execute(query)).scalars())
+
+    async def free_shares(self, account_id: int, symbol: str) -> int:
+        """Return the shares of a symbol that may still be sold: bought, less sold, less on offer in resting sales."""
+        row = PaperOrderRow
+        offered = case((row.word.in_(("parked", "open")), row.quantity), else_=row.filled_quantity)
+        shares = case((row.side == "buy", row.filled_quantity), else_=-offered)
+        query = select(func.coalesce(func.sum(shares), 0)).where(row.account_id == account_id, row.symbol == symbol)
+        return int((await self.session.execute(query)).scalar_one())
 
     def add(self, order: PaperOrderRow) -> None:
         """Put a new order on the book."""

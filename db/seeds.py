@@ -12,17 +12,20 @@ CALENDAR_FILE = "nse_calendar.csv"
 
 # Times are relative to the session, so that evening and weekend sessions need no rule of their own. A regular session
 # opens at 09:15 and closes at 15:30 IST.
-DEFAULT_SCHEDULES: tuple[dict[str, str | None], ...] = (
-    {"name": "prices", "task_name": "prices", "trigger": "every 10m from close+15m until close+5h", "scope": "shared", "condition": "prices_missing"},
-    {"name": "analysis", "task_name": "analysis", "trigger": "close+30m", "scope": "parameters", "condition": None},
-    {"name": "buy_orders", "task_name": "buy_orders", "trigger": "close+35m", "scope": "account", "condition": None},
-    {"name": "order_sync before open", "task_name": "order_sync", "trigger": "open-40m", "scope": "account", "condition": None},
-    {"name": "order_sync at open", "task_name": "order_sync", "trigger": "open", "scope": "account", "condition": None},
-    {"name": "order_sync while open", "task_name": "order_sync", "trigger": "every 60s while open", "scope": "account", "condition": "has_live_order"},
-    {"name": "order_sync after close", "task_name": "order_sync", "trigger": "close+15m", "scope": "account", "condition": None},
-    {"name": "order_sync evening", "task_name": "order_sync", "trigger": "close+150m", "scope": "account", "condition": None},
-    {"name": "sell_monitor", "task_name": "sell_monitor", "trigger": "every 60s while open", "scope": "account", "condition": "has_open_position"},
-)  # fmt: skip
+DEFAULT_SCHEDULES: tuple[dict[str, str | None], ...] = tuple(
+    {"name": name, "task_name": task_name, "trigger": trigger, "scope": scope, "condition": condition}
+    for name, task_name, trigger, scope, condition in (
+        ("prices", "prices", "every 10m from close+15m until close+5h", "shared", "prices_missing"),
+        ("analysis", "analysis", "close+30m", "parameters", None),
+        ("buy_orders", "buy_orders", "close+35m", "account", None),
+        ("order_sync before open", "order_sync", "open-40m", "account", None),
+        ("order_sync at open", "order_sync", "open", "account", None),
+        ("order_sync while open", "order_sync", "every 60s while open", "account", "has_live_order"),
+        ("order_sync after close", "order_sync", "close+15m", "account", None),
+        ("order_sync evening", "order_sync", "close+150m", "account", None),
+        ("sell_monitor", "sell_monitor", "every 60s while open", "account", "has_open_position"),
+    )
+)
 
 
 async def seed(session: AsyncSession) -> None:

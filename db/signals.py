@@ -78,7 +78,7 @@ class SignalRepository:
         self.session = session
 
     async def store(self, analysis: Analysis) -> int:
-        """Store a snapshot as the next version of its day, with its signals in place of older ones. Returns the version."""
+        """Store a snapshot as the next version of its day, its signals in place of older ones. Returns the version."""
         row = FeatureSnapshotRow
         key = (
             row.strategy == analysis.strategy,
@@ -122,6 +122,12 @@ class SignalRepository:
             )
             for row in rows
         ]
+
+    async def newest(self, strategy: str, parameter_hash: str, day: date) -> FeatureSnapshotRow | None:
+        """Return the newest snapshot of a day, if analysis ran."""
+        row = FeatureSnapshotRow
+        query = select(row).where(row.strategy == strategy, row.parameter_hash == parameter_hash, row.day == day)
+        return (await self.session.execute(query.order_by(row.version.desc()).limit(1))).scalar_one_or_none()
 
     async def snapshot_version(self, strategy: str, parameter_hash: str, day: date) -> int | None:
         """Return the newest snapshot version of a day, if analysis ran."""

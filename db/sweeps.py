@@ -1,4 +1,4 @@
-"""What the scheduler looks at again and again: waiting rows, due follow-ups and retries, unanswered bells, dead leases."""
+"""What the scheduler looks at again and again: waiting rows, due follow-ups, unanswered bells, dead leases."""
 
 from collections.abc import Sequence
 
@@ -18,6 +18,7 @@ _MET = """
         SELECT FROM service_task_execution d WHERE d.task_name = n.task AND d.user_id IS NULL AND d.account_id IS NULL
           AND d.subject = n.subject AND d.scheduled_for >= n.after AND {status}) END
 """
+_LIVE = "d.status IN ('waiting', 'queued', 'running', 'retrying')"
 _NEEDS = (
     "jsonb_to_recordset(e.waiting_for) AS n(task text, subject text, account bool, after timestamptz, repeats bool)"
 )
@@ -39,12 +40,13 @@ _HOPELESS = text(
     UPDATE service_task_execution SET status = 'skipped', finished_at = now(), reason = hopeless.reason
     FROM (
         SELECT e.scheduled_for, e.id, left(CASE WHEN e.useful_until < market_now()
-                 THEN 'late: at its deadline it still waited for ' ELSE 'it can no longer have ' END || missing.tasks, 512) AS reason
+                 THEN 'late: at its deadline it still waited for ' ELSE 'it can no longer have ' END
+                 || missing.tasks, 512) AS reason
         FROM service_task_execution e
         CROSS JOIN LATERAL (
-            SELECT string_agg(n.task || CASE WHEN n.subject <> '' THEN ' ' || n.subject ELSE '' END, ', ') AS tasks,
+            SELECT string_agg(concat_ws(' ', n.task, nullif(n.subject, '')), ', ') AS tasks,
                    bool_or(NOT n.repeats AND {_MET.format(status="d.status IN ('failed', 'skipped', 'cancelled')")}
-                           AND NOT {_MET.format(status="d.status IN ('waiting', 'queued', 'running', 'retrying')")}) AS over
+                           AND NOT {_MET.format(status=_LIVE)}) AS over
             FROM {_NEEDS} WHERE NOT {_MET.format(status="d.status = 'success'")}) missing
         WHERE e.status = 'waiting' AND (e.useful_until < market_now() OR missing.over)
         ORDER BY e.id FOR UPDATE OF e SKIP LOCKED) hopeless
@@ -58,7 +60,8 @@ _SYNC = text(
     f"""
     INSERT INTO service_task_execution
         (scheduled_for, task_name, user_id, account_id, subject, queue, status, useful_until, as_of, parent_id)
-    SELECT market_now(), 'order_sync', e.user_id, e.account_id, '', 'orders', 'queued', min(e.useful_until), market_now(), min(e.id)
+    SELECT market_now(), 'order_sync', e.user_id, e.account_id, '', 'orders', 'queued', min(e.useful_until),
+           market_now(), min(e.id)
     FROM service_task_execution e CROSS JOIN LATERAL {_NEEDS}
     WHERE e.status = 'waiting' AND n.account AND n.task = 'order_sync' AND n.after <= market_now()
       AND NOT {_MET.format(status="d.status IN ('waiting', 'queued', 'running', 'retrying', 'success')")}
@@ -99,7 +102,8 @@ _TAKE_BACK = text(
     noted AS (
         INSERT INTO execution_attempts
             (execution_id, scheduled_for, user_id, attempt, generation, outcome, worker, started_at, error)
-        SELECT id, scheduled_for, user_id, attempt, generation, 'lost', worker, executed_at, 'its worker was lost' FROM lost)
+        SELECT id, scheduled_for, user_id, attempt, generation, 'lost', worker, executed_at, 'its worker was lost'
+        FROM lost)
     UPDATE service_task_execution e
     SET status = 'queued', generation = e.generation + 1, worker = NULL, rung_at = NULL
     FROM lost WHERE e.scheduled_for = lost.scheduled_for AND e.id = lost.id

@@ -25,8 +25,7 @@ def configuration(connection: Connection | None = None) -> Config:
 def head() -> str:
     """Return the newest revision in the code. Raises alembic's error when there is more than one."""
     newest = ScriptDirectory.from_config(configuration()).get_current_head()
-    assert newest is not None
-    return newest
+    return str(newest)
 
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:

@@ -9,8 +9,8 @@ from db.transaction import Database
 from scheduler.planning import plan
 from trading.calendar import Calendar
 from trading.triggers import next_due, parse_trigger
+from worker.bells.ringing import Bells
 from worker.messages import TASKS
-from worker.queue.bells import Bells
 
 log = structlog.get_logger(__name__)
 
@@ -30,8 +30,9 @@ class Due:
         async with self.database.transaction(None) as session:
             schedules = ScheduleRepository(session)
             rows = await schedules.unplanned()
-            if rows:
-                now = await schedules.market_now()
+            if not rows:
+                return
+            now = await schedules.market_now()
             for row in rows:
                 row.next_due_at = next_due(parse_trigger(row.trigger), self.calendar, now, daily_bars)
                 row.enabled = row.next_due_at is not None

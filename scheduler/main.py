@@ -22,7 +22,7 @@ from scheduler.due import Due
 from scheduler.replay import Replay
 from scheduler.sweep import Sweep
 from scheduler.wakeups import Wakeups
-from worker.queue.bells import Bells
+from worker.bells.ringing import Bells
 
 log = structlog.get_logger(__name__)
 

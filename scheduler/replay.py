@@ -7,7 +7,7 @@ from db.executions import Bell
 from db.schedules import ScheduleRepository
 from db.sweeps import SweepRepository
 from db.transaction import Database
-from worker.queue.bells import Bells
+from worker.bells.ringing import Bells
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from db.executions import Bell
 from db.sweeps import SweepRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
-from worker.queue.bells import Bells
+from worker.bells.ringing import Bells
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +61,7 @@ class Sweep:
             log.info("swept", gave_up=ended, syncs_made=made, rung_again=len(bells))
 
     async def _take_back(self) -> None:
-        """Queue again what dead workers held; their row ends in the same transaction, so a late renewal finds it ended."""
+        """Queue again what dead workers held; their row ends in the same transaction, so a late renewal finds it so."""
         async with self.database.transaction(None) as session:
             workers = WorkerRepository(session)
             dead = await workers.dead()

@@ -43,8 +43,8 @@ def declare_actors(broker: QueueBroker, resources: Resources) -> None:
     """Declare every actor of the table on a process's broker."""
     for task in TASKS.values():
         run = _runner(task, STEPS[task.name], resources, broker.ledger)
-        options = {"time_limit": task.limit_seconds * 1000}
-        dramatiq.actor(run, actor_name=task.name, queue_name=task.queue, broker=broker, **options)
+        limit_ms = task.limit_seconds * 1000
+        dramatiq.actor(actor_name=task.name, queue_name=task.queue, broker=broker, time_limit=limit_ms)(run)
 
 
 def _runner(task: Task, step: Step, resources: Resources, ledger: Ledger) -> Callable[[int, str, int], Awaitable[None]]:
@@ -66,7 +66,7 @@ async def _run(step: Step, resources: Resources, ledger: Ledger, key: str, execu
         log.warning("execution_fenced")
     except Exception as error:
         settlement = settle_error(execution, error, time.perf_counter() - began)
-        log.error("execution_raised", status=settlement.status, exc_info=error)
+        log.exception("execution_raised", status=settlement.status)
         ledger.record(key, settlement)
     else:
         seconds = time.perf_counter() - began

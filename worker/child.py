@@ -24,9 +24,9 @@ from config.settings import Settings, read_settings, split_queues
 from db.engine import make_engine
 from db.transaction import Database
 from worker.actors import declare_actors
+from worker.bells.ringing import Bells
 from worker.ledger import Ledger
 from worker.middleware.interrupts import Interrupts
-from worker.queue.bells import Bells
 from worker.queue.broker import QueueBroker
 from worker.resources import open_resources
 
@@ -44,7 +44,7 @@ class Process:
 
     def __init__(self, name: str, queues: tuple[str, ...], threads: int, settings: Settings) -> None:
         self.settings = settings
-        self.loop = EventLoopThread(get_logger("worker.loop"))
+        self.loop = EventLoopThread(get_logger("worker.loop"))  # type: ignore[no-untyped-call]
         self.loop.start(timeout=LOOP_BOOT_SECONDS)
         set_event_loop_thread(self.loop)
         urls = settings.urls
@@ -69,7 +69,7 @@ class Process:
         self.worker.stop(timeout=int(self.settings.worker.shutdown_seconds * 1000))
         self.ledger.close(LEDGER_SECONDS)
         self._run(self._close())
-        self.loop.stop()
+        self.loop.stop()  # type: ignore[no-untyped-call]
 
     async def _close(self) -> None:
         await self.bells.close()

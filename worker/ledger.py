@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from db.claims import LedgerRepository, Settlement
 from db.executions import Bell, Execution
 from db.transaction import Database
-from worker.queue.bells import Bells
+from worker.bells.ringing import Bells
 from worker.record import unstorable
 
 log = structlog.get_logger(__name__)
@@ -82,7 +82,7 @@ class Ledger:
         try:
             self._settling.result(seconds)
         except TimeoutError:
-            log.error("outcomes_dropped", count=len(self._finished), reason="Postgres did not come back in time")
+            log.warning("outcomes_dropped", count=len(self._finished), reason="Postgres did not come back in time")
 
     def _add(self, finished: _Finished) -> None:
         self._finished.append(finished)

@@ -35,9 +35,9 @@ class StepError(Exception):
     """The base of what a step raises on purpose."""
 
 
-class Retry(StepError):
+class Retry(StepError):  # noqa: N818 - says what to do
     """Something temporary is in the way: a source or a broker does not answer."""
 
 
-class Refuse(StepError):
+class Refuse(StepError):  # noqa: N818 - says what to do
     """The work cannot be done as asked, now or later."""

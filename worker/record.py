@@ -21,7 +21,7 @@ RETRYABLE = (Retry, PriceSourceError, OperationalError, InterfaceError, Connecti
 LONGEST_TRACEBACK = 32_000
 
 
-class TimedOut(Exception):
+class TimedOut(Exception):  # noqa: N818 - stored as the error's type, read by people
     """A step was interrupted at its time limit."""
 
 
@@ -56,7 +56,7 @@ def unstorable(settlement: Settlement, error: BaseException) -> Settlement:
         settlement.duration_seconds,
         reason="unstorable_outcome",
         error_type="unstorable_outcome",
-        error=_clean(str(error))[:1000] if error else None,
+        error=_clean(str(error))[:1000],
     )
 
 

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from adapters.brokers.registry import open_broker
-
 from adapters.brokers.base import Broker
+from adapters.brokers.registry import open_broker
 from adapters.prices.base import PriceSource
 from adapters.prices.registry import open_source
 from db.accounts import AccountRow

@@ -136,7 +136,7 @@ class Supervisor:
             await asyncio.wait_for(asyncio.gather(*waiting), STOP_SECONDS)
         except TimeoutError:
             for child in list(self.children.values()):
-                log.error("worker_killed", worker=child.name, reason="it did not stop in time")
+                log.warning("worker_killed", worker=child.name, reason="it did not stop in time")
                 child.process.kill()
 
     async def _pause(self, seconds: float) -> None:

@@ -23,7 +23,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """An order to place. variety: `amo` (for session_day's open) or `regular` (now). limit_price: None is a market order."""
+    """An order to place. variety: `amo` (for session_day's open) or `regular` (now). limit_price: None is market."""
 
     tag: str
     symbol: Symbol

@@ -8,7 +8,7 @@ from worker.ledger import Ledger
 from worker.record import TimedOut, settle_error
 
 
-class Interrupts(Middleware):  # type: ignore[misc]  # Dramatiq's middleware is untyped
+class Interrupts(Middleware):
     """Observes only. A step that recorded its own end is left alone."""
 
     def __init__(self, ledger: Ledger) -> None:

@@ -1,21 +1,19 @@
 """Dramatiq's Redis broker with our consumer: messages reach a worker thread only after their execution was claimed."""
 
-from typing import Any
-
 import redis
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import Middleware
 
+from worker.bells.keys import NAMESPACE
 from worker.ledger import Ledger
 from worker.queue.consumer import ClaimingConsumer
-from worker.queue.keys import NAMESPACE
 
 
-class QueueBroker(RedisBroker):  # type: ignore[misc]  # Dramatiq's broker is untyped
+class QueueBroker(RedisBroker):
     """A worker process's view of the queues. name: the process's own, under which it claims."""
 
     def __init__(self, url: str, name: str, middleware: list[Middleware], ledger: Ledger) -> None:
-        super().__init__(
+        super().__init__(  # type: ignore[no-untyped-call]
             client=redis.Redis.from_url(url),
             middleware=middleware,
             namespace=NAMESPACE,
@@ -32,9 +30,4 @@ class QueueBroker(RedisBroker):  # type: ignore[misc]  # Dramatiq's broker is un
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> ClaimingConsumer:
         """Return a consumer that claims in batches. timeout: milliseconds an idle read blocks."""
-        return ClaimingConsumer(self, queue_name, prefetch, timeout)
-
-    def fetch(self, queue_name: str, count: int) -> list[bytes]:
-        """Take up to so many messages off a queue, in this process's name."""
-        answer: list[Any] = self.do_fetch(queue_name, count)
-        return [data for data in answer if data is not None]
+        return ClaimingConsumer(self, self.ledger, queue_name, prefetch, timeout)

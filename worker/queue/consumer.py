@@ -3,29 +3,27 @@
 import threading
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import redis
 import structlog
 from dramatiq import Message
 from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed, DecodeError
 
 from db.executions import Bell
+from worker.bells.keys import ready_key
+from worker.ledger import Ledger
 from worker.messages import TASKS, bell_of
-from worker.queue.keys import ready_key
-
-if TYPE_CHECKING:
-    from worker.queue.broker import QueueBroker
 
 log = structlog.get_logger(__name__)
 
 
-class ClaimingConsumer(Consumer):  # type: ignore[misc]  # Dramatiq's consumer is untyped
+class ClaimingConsumer(Consumer):
     """One queue's consumer in one process. Acknowledging means handing the outcome to the ledger."""
 
-    def __init__(self, broker: "QueueBroker", queue_name: str, prefetch: int, timeout: int) -> None:
-        self.broker, self.ledger = broker, broker.ledger
+    def __init__(self, broker: RedisBroker, ledger: Ledger, queue_name: str, prefetch: int, timeout: int) -> None:
+        self.broker, self.ledger = broker, ledger
         self.queue_name, self.prefetch = queue_name, prefetch
         self.block_seconds = timeout / 1000
         self.claimed: deque[Message[None]] = deque()
@@ -64,21 +62,21 @@ class ClaimingConsumer(Consumer):  # type: ignore[misc]  # Dramatiq's consumer i
             self.room.clear()
             return
         try:
-            fetched = self.broker.fetch(self.queue_name, room)
+            fetched = [data for data in self.broker.do_fetch(self.queue_name, room) if data is not None]
             if not fetched:
                 # A blocking peek: it wakes on our bells and on stock sends alike, and takes nothing.
                 key = ready_key(self.queue_name)
-                self.broker.client.blmove(key, key, self.block_seconds, "LEFT", "LEFT")
+                self.broker.client.blmove(key, key, self.block_seconds, "LEFT", "LEFT")  # type: ignore[arg-type]  # takes parts of a second
                 return
         except redis.ConnectionError as error:
-            raise ConnectionClosed(error) from error
+            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
         self._claim([message for message in map(self._decode, fetched) if message is not None])
 
     def _decode(self, data: bytes) -> Message[None] | None:
         try:
             return Message.decode(data)
         except DecodeError:
-            log.error("message_undecodable", queue=self.queue_name, data=data[:200])
+            log.exception("message_undecodable", queue=self.queue_name, data=data[:200])
             return None
 
     def _claim(self, messages: list[Message[None]]) -> None:
@@ -87,7 +85,7 @@ class ClaimingConsumer(Consumer):  # type: ignore[misc]  # Dramatiq's consumer i
             won = self.ledger.claim(list(bells.values()))
         except Exception as error:
             self.broker.do_requeue(self.queue_name, *[message.options["redis_message_id"] for message in messages])
-            raise ConnectionClosed(error) from error
+            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
         dropped = []
         for message in messages:
             if message.message_id in bells and message.message_id not in won:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from redis.asyncio import Redis
 
 from db.executions import Bell
+from worker.bells.keys import claims_key, messages_key, ready_key
+from worker.bells.scripts import ACKNOWLEDGE, GIVE_BACK, RING
 from worker.messages import QUEUES, encode, message_id
-from worker.queue.keys import claims_key, messages_key, ready_key
-from worker.queue.scripts import ACKNOWLEDGE, GIVE_BACK, RING
 
 # Arguments of one script call: far below what a Lua stack takes, and short enough not to hold Redis up.
 CHUNK = 500

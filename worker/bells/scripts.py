@@ -1,4 +1,4 @@
-"""The queue's own scripts on Redis, each one atomic; they keep Dramatiq's key layout and run on Redis >= 6.2 and Valkey."""
+"""The queue's own scripts, each atomic, in Dramatiq's key layout; they run on Redis >= 6.2 and Valkey."""
 
 # Adds messages that are new: KEYS list, hash; ARGV id, bytes, id, bytes, ... Returns how many were added.
 RING = """

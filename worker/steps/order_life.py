@@ -1,0 +1,88 @@
+"""How steps move an order by the state table, when it may be sent, and who is rung next."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from db.executions import Execution, FollowUp, ServiceTaskRepository
+from db.orders import OrderRepository, OrderRow
+from trading.calendar import AMO_ENDS, Calendar
+from trading.orders import OrderEvent, OrderState, advance, is_final
+from trading.values import money
+from worker.messages import TASKS
+from worker.outcome import Json
+from worker.steps.subject import SECOND_LOOK, OrderSubject
+
+# A broker's book shows an order a moment after it took it; market.md 2.
+SYNC_AFTER = timedelta(seconds=3)
+# A sync that comes later is overtaken by the scheduled one.
+SYNC_USEFUL = timedelta(minutes=10)
+
+
+def move(orders: OrderRepository, order: OrderRow, event: OrderEvent, at: datetime, **facts: Json) -> None:
+    """Advance an order by one event and record it; a final state frees what it reserved. at: market now."""
+    settle(orders, order, advance(OrderState(order.status), event), event.value, at, facts)
+
+
+def settle(
+    orders: OrderRepository, order: OrderRow, state: OrderState, event: str, at: datetime, facts: Mapping[str, Json]
+) -> None:
+    """Put an order into a state and record why; a final state frees what it reserved."""
+    before, order.status = order.status, state.value
+    if is_final(state):
+        order.closed_at = order.closed_at or at
+        order.reserved = money(0)
+    orders.note(order, event, before, at, dict(facts) or None)
+
+
+def sending_begins(calendar: Calendar, order: OrderRow) -> datetime | None:
+    """Return the moment from which an order may be sent; None: at once."""
+    session = calendar.session(order.session_day)
+    return session.opens if session is not None and order.variety != "amo" else None
+
+
+def sending_ends(calendar: Calendar, order: OrderRow) -> datetime | None:
+    """Return the moment after which an order may not be sent any more; None: its day has no session."""
+    session = calendar.session(order.session_day)
+    if session is None:
+        return None
+    return session.opens - AMO_ENDS if order.variety == "amo" else session.closes
+
+
+def may_send(calendar: Calendar, order: OrderRow, now: datetime) -> bool:
+    """Tell whether an order may be sent at market now."""
+    begins, ends = sending_begins(calendar, order), sending_ends(calendar, order)
+    return ends is not None and now < ends and (begins is None or now >= begins)
+
+
+def is_too_late(calendar: Calendar, order: OrderRow, now: datetime) -> bool:
+    """Tell whether an order's time to be sent is over."""
+    ends = sending_ends(calendar, order)
+    return ends is None or now >= ends
+
+
+def submit_of(calendar: Calendar, order: OrderRow, now: datetime) -> FollowUp:
+    """Return the submit of an order's present attempt."""
+    subject = OrderSubject(order.id, order.attempt)
+    # A change goes to an order that is at the broker already: there the session is the limit, whatever its variety.
+    session = calendar.session(order.session_day)
+    ends = session.closes if order.change is not None and session is not None else sending_ends(calendar, order)
+    return FollowUp("submit", TASKS["submit"].queue, str(subject), now, ends)
+
+
+def reconcile_of(order: OrderRow, at: datetime, look: int = 1) -> FollowUp:
+    """Return the look at the broker's book that an order of unknown fate needs. It is never too late for it."""
+    subject = OrderSubject(order.id, order.attempt, look)
+    return FollowUp("reconcile", TASKS["reconcile"].queue, str(subject), at, None)
+
+
+def second_reconcile_of(order: OrderRow, now: datetime) -> FollowUp:
+    """Return the second look, late enough for the book to have caught up."""
+    return reconcile_of(order, now + SYNC_AFTER, SECOND_LOOK)
+
+
+async def sync_soon(tasks: ServiceTaskRepository, execution: Execution, now: datetime) -> list[FollowUp]:
+    """Return the sync that follows a request to the broker; none when one is already due. Call it under the account's lock."""
+    due = now + SYNC_AFTER
+    if await tasks.sync_is_queued(execution, first=now, last=due):
+        return []
+    return [FollowUp("order_sync", TASKS["order_sync"].queue, "", due, due + SYNC_USEFUL)]
