@@ -142,7 +142,8 @@ class MLModelRepository:
 
     async def of_job(self, job_id: int) -> MLModelRow | None:
         """Return the version a job trained, if it has."""
-        return (await self.session.execute(select(MLModelRow).where(MLModelRow.training_job_id == job_id))).scalar_one_or_none()
+        query = select(MLModelRow).where(MLModelRow.training_job_id == job_id)
+        return (await self.session.execute(query)).scalar_one_or_none()
 
     async def drafts(self, model_type: str) -> list[str]:
         """Return versions never activated, oldest first."""

@@ -38,6 +38,13 @@ def without_foreign_servers(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def forget_foreign_servers() -> None:
+    """Take the shell's servers out of this process's own environment, before a library reads them."""
+    kept = without_foreign_servers(os.environ)
+    for name in set(os.environ) - set(kept):
+        del os.environ[name]
+
+
 def door_environment(environment: Mapping[str, str], servers: Servers, prices: str) -> dict[str, str]:
     """Return what a door is told: the embedded servers and no others, and where prices come from.
 

@@ -44,7 +44,9 @@ def parse_procfile(text: str, where: str = "Procfile") -> list[Entry]:
             continue
         entry = _entry(line, f"{where}, line {number}")
         if entry.name in {known.name for known in entries}:
-            raise ProcfileError(f"{where}, line {number}: {entry.name!r} is there twice; give each process its own name")
+            raise ProcfileError(
+                f"{where}, line {number}: {entry.name!r} is there twice; give each process its own name"
+            )
         entries.append(entry)
     return entries
 

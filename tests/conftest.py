@@ -2,12 +2,16 @@
 
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from config.servers import ServerUrls
+from db.transaction import Database
 from ops.local import Servers, running
+from tests.database import emptied, prepare
+from worker.bells.ringing import Bells
 
 _HERE = ("127.", "::1", "localhost")
 
@@ -45,3 +49,26 @@ def servers() -> Iterator[Servers]:
         running(Path(folder), durable=False) as addresses,
     ):
         yield addresses
+
+
+@pytest.fixture(scope="session")
+def urls(servers: Servers) -> ServerUrls:
+    """The addresses of a database at the code's schema and of a Redis."""
+    addresses = ServerUrls(servers.database_url, servers.redis_url)
+    prepare(addresses)
+    return addresses
+
+
+@pytest.fixture
+async def database(urls: ServerUrls) -> AsyncIterator[Database]:
+    """An empty database with the default schedules and the calendar; Redis is empty too."""
+    async with emptied(urls) as fresh:
+        yield fresh
+
+
+@pytest.fixture
+async def bells(urls: ServerUrls) -> AsyncIterator[Bells]:
+    """Bells on the test run's Redis."""
+    rung = Bells(urls.redis)
+    yield rung
+    await rung.close()

@@ -19,7 +19,7 @@ BEFORE_CLOSE = timedelta(minutes=5)
 _PREOPEN = timedelta(minutes=15)
 # After-market orders are taken 15:45-08:57 (Kotak's page); brokers kept 17:57 for the 18:15 session of 2019-10-27.
 _AMO_BEGINS = timedelta(minutes=15)
-_AMO_ENDS = timedelta(minutes=18)
+AMO_ENDS = timedelta(minutes=18)
 # The post-close window began 10 minutes after the close. Since the closing auction of 2026-08-03 it begins 20 minutes
 # after, when after-market orders are already taken.
 _POST_CLOSE = timedelta(minutes=10)
@@ -162,7 +162,7 @@ def _phase_before_close(session: Session, at: datetime) -> Phase | None:
         return Phase.OPEN
     if at >= session.opens - _PREOPEN:
         return Phase.PREOPEN
-    return Phase.CLOSED if at >= session.opens - _AMO_ENDS else None
+    return Phase.CLOSED if at >= session.opens - AMO_ENDS else None
 
 
 def _phase_after_close(session: Session, at: datetime) -> Phase:

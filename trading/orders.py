@@ -41,6 +41,7 @@ class OrderEvent(StrEnum):
     ACCEPT = "accept"  # the broker gave an id
     LOSE_SIGHT = "lose_sight"  # unclear answer, or the lease ran out after SEND
     MISS = "miss"  # two complete books of its day do not hold it
+    REPEAT = "repeat"  # a complete book does not hold it, and its venue takes a tag once
     REJECT = "reject"
     RELEASE = "release"  # the exchange took the parked order
     FILL_PART = "fill_part"
@@ -76,6 +77,9 @@ TRANSITIONS: Mapping[_Key, OrderState] = {
     (_S.SENDING, _E.REJECT): _S.REJECTED,
     (_S.SENDING, _E.LOSE_SIGHT): _S.UNKNOWN,
     (_S.UNKNOWN, _E.MISS): _S.NOT_PLACED,
+    # Only for a venue that answers a second placement under a tag with the first order: there, sending an order again
+    # that was only slow to arrive cannot buy twice.
+    (_S.UNKNOWN, _E.REPEAT): _S.PLANNED,
     (_S.ACKED, _E.REJECT): _S.REJECTED,
     (_S.PARKED, _E.REJECT): _S.REJECTED,
     (_S.OPEN, _E.REJECT): _S.REJECTED,

@@ -26,7 +26,7 @@ BEFORE_FIRST_OPEN = timedelta(minutes=41)
 AFTER_LAST_CLOSE = timedelta(hours=3)
 
 
-class ReplayRefused(Exception):
+class ReplayError(Exception):
     """A replay that cannot be run as asked: what, where and the cure, on one line."""
 
 
@@ -79,15 +79,15 @@ def exchange_calendar() -> Calendar:
 async def make_plan(request: Request) -> Plan:
     """Return the plan of a request. Reads the data, which may take seconds.
 
-    Raises ReplayRefused, PriceSourceError, CalendarUncovered.
+    Raises ReplayError, PriceSourceError, CalendarUncovered.
     """
     calendar = exchange_calendar()
     for option, day in (("--from", request.first), ("--to", request.last)):
         if day is not None and not calendar.first <= day <= calendar.last:
             covered = f"the calendar covers {calendar.first} to {calendar.last}"
-            raise ReplayRefused(f"{option} {day}: {covered}; choose a day in between")
+            raise ReplayError(f"{option} {day}: {covered}; choose a day in between")
     if request.first is not None and request.last is not None and request.first > request.last:
-        raise ReplayRefused(f"--from {request.first} is after --to {request.last}; exchange the two")
+        raise ReplayError(f"--from {request.first} is after --to {request.last}; exchange the two")
     days = [session.day for session in calendar.sessions_between(calendar.first, calendar.last)]
     if request.data == SIMULATED:
         return await _simulated(request, calendar, days)
@@ -97,8 +97,8 @@ async def make_plan(request: Request) -> Plan:
 async def _simulated(request: Request, calendar: Calendar, days: Sequence[date]) -> Plan:
     spec = f"{SIMULATED}:{request.seed}"
     source = open_source(spec, days)
-    default_last = SIMULATED_LAST if request.first is None else max(SIMULATED_LAST, request.first)
-    sessions = _sessions(request, calendar, request.last or default_last)
+    late = request.first is not None and request.first > SIMULATED_LAST
+    sessions = _sessions(request, calendar, request.last or (calendar.last if late else SIMULATED_LAST))
     first = sessions[0].day
     history: Sequence[Bar] = ()
     if first > calendar.first:
@@ -108,20 +108,27 @@ async def _simulated(request: Request, calendar: Calendar, days: Sequence[date])
 
 
 async def _folder(request: Request, calendar: Calendar, days: Sequence[date]) -> Plan:
-    spec = f"folder:{Path(request.data).expanduser().resolve()}"
+    spec = f"folder:{_absolute(request.data)}"
     source = open_source(spec, days)
     batch = await source.bars(calendar.first, calendar.last)
     if not batch.bars:
-        raise ReplayRefused(f"--data {request.data}: no bar from {calendar.first} to {calendar.last}; add bars of those days")
+        raise ReplayError(
+            f"--data {request.data}: no bar from {calendar.first} to {calendar.last}; add bars of those days"
+        )
     data_first, data_last = min(bar.day for bar in batch.bars), max(bar.day for bar in batch.bars)
     sessions = _sessions(request, calendar, request.last or data_last)
     if request.last is not None and sessions[-1].day > data_last:
-        raise ReplayRefused(f"--to {request.last}: the data ends on {data_last}; choose that day or an earlier one")
+        raise ReplayError(f"--to {request.last}: the data ends on {data_last}; choose that day or an earlier one")
     if sessions[0].day <= data_first:
         asked = f"--from {request.first}" if request.first else f"the {len(sessions)} sessions to {sessions[-1].day}"
-        raise ReplayRefused(f"{asked}: the data begins on {data_first}; begin later, with history before it")
+        raise ReplayError(f"{asked}: the data begins on {data_first}; begin later, with history before it")
     history = [bar for bar in batch.bars if bar.day < sessions[0].day]
     return _plan(request, spec, source, sessions, history, batch.bad_rows)
+
+
+def _absolute(path: str) -> Path:
+    """Return the path as processes with another working folder need it."""
+    return Path(path).expanduser().resolve()
 
 
 def _sessions(request: Request, calendar: Calendar, last: date) -> Sequence[Session]:
@@ -130,7 +137,7 @@ def _sessions(request: Request, calendar: Calendar, last: date) -> Sequence[Sess
         return calendar.sessions_between(calendar.first, last)[-DEFAULT_SESSIONS:]
     sessions = calendar.sessions_between(request.first, last) if request.first <= last else ()
     if not sessions:
-        raise ReplayRefused(f"--from {request.first} --to {last}: no session in between; choose a longer period")
+        raise ReplayError(f"--from {request.first} --to {last}: no session in between; choose a longer period")
     return sessions
 
 
@@ -150,4 +157,3 @@ def _plan(
             f"{LEAST_HISTORY}; begin later"
         )
     return Plan(request, spec, source.name, sessions, history, bad_rows, warnings)
-

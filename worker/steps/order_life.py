@@ -81,7 +81,7 @@ def second_reconcile_of(order: OrderRow, now: datetime) -> FollowUp:
 
 
 async def sync_soon(tasks: ServiceTaskRepository, execution: Execution, now: datetime) -> list[FollowUp]:
-    """Return the sync that follows a request to the broker; none when one is already due. Call it under the account's lock."""
+    """Return the sync that follows a request; none when one is already due. Call it under the account's lock."""
     due = now + SYNC_AFTER
     if await tasks.sync_is_queued(execution, first=now, last=due):
         return []

@@ -56,9 +56,7 @@ def _settled(order: OrderRow, subject: OrderSubject) -> str | None:
     return None
 
 
-async def _found(
-    session: AsyncSession, execution: Execution, order: OrderRow, found: BookOrder, now: datetime
-) -> None:
+async def _found(session: AsyncSession, execution: Execution, order: OrderRow, found: BookOrder, now: datetime) -> None:
     """Take the order as accepted, as its submit would have; what the book says further is the sync's to book."""
     orders, tasks = OrderRepository(session, order.user_id, order.account_id), ServiceTaskRepository(session)
     order.broker_order_id, order.placed_at = found.broker_order_id, order.placed_at or now

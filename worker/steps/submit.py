@@ -1,7 +1,7 @@
 """Sends one order, or one change of an order, to its broker: the only step that does.
 
-Intent committed, then the call with no transaction open, then the outcome committed. A step that finds its order already
-in `sending` died in between, and does not know what the broker heard.
+Intent committed, then the call with no transaction open, then the outcome committed. A step that finds its order
+already in `sending` died in between, and does not know what the broker heard.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
 
 
 async def _end_placement(resources: Resources, execution: Execution, outcome: PlaceOutcome) -> Outcome:
-    user_id, account_id = owner(execution)
+    user_id, _ = owner(execution)
     async with resources.database.transaction(user_id) as session:
         orders, order, now = await _again(session, execution)
         tasks = ServiceTaskRepository(session)
@@ -108,7 +108,7 @@ async def _end_placement(resources: Resources, execution: Execution, outcome: Pl
 
 
 async def _end_change(resources: Resources, execution: Execution, outcome: PlaceOutcome) -> Outcome:
-    """Record a change's answer. One that may not have arrived is asked again: setting a price twice is setting it once."""
+    """Record a change's answer. One that may not have arrived is asked again: a price set twice is set once."""
     user_id, _ = owner(execution)
     if not isinstance(outcome, Accepted | Refused):
         raise Retry(f"the change of order {execution.subject} has no answer: {outcome.reason}")

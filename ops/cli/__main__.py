@@ -1,0 +1,5 @@
+"""`python -m ops.cli` is `muhurat`."""
+
+from ops.cli import main
+
+main()

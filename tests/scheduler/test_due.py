@@ -1,0 +1,130 @@
+"""Firing schedules: one execution per identity, whoever fires and wherever it stops."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from db.calendar import CalendarRepository
+from db.schedules import ScheduleRepository
+from db.transaction import Database
+from scheduler import due as due_module
+from scheduler.due import Due
+from tests.people import MORNING, person, replay_from, scalar, set_clock
+from trading.config import TradingConfig
+from worker.bells.keys import ready_key
+from worker.bells.ringing import Bells
+
+BEFORE_OPEN = datetime(2024, 1, 2, 3, 5, tzinfo=UTC)  # 08:35 IST
+AFTER_CLOSE = datetime(2024, 1, 2, 10, 5, tzinfo=UTC)  # 15:35 IST
+
+
+async def open_due(database: Database, bells: Bells, name: str = "s1") -> Due:
+    async with database.reading(None) as session:
+        calendar = await CalendarRepository(session).load()
+    return Due(database, bells, name, calendar)
+
+
+async def ready_ids(bells: Bells, queue: str) -> list[str]:
+    return [id_.decode() for id_ in await bells.redis.lrange(ready_key(queue), 0, -1)]
+
+
+async def test_two_schedulers_make_one_execution_for_each_subscriber(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    for number in range(5):
+        await person(database, f"user{number}")
+    first, second = await open_due(database, bells, "s1"), await open_due(database, bells, "s2")
+    await first.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    fired = await asyncio.gather(first.fire(True), second.fire(True))
+    assert sum(fired) == 1
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution") == 5
+    assert len(await ready_ids(bells, "orders")) == 5
+
+
+async def test_a_slot_fires_once_and_the_next_is_planned(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    await person(database)
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    assert (await due.fire(True), await due.fire(True)) == (1, 0)
+    following = await scalar(database, "SELECT next_due_at FROM schedules WHERE name = 'order_sync before open'")
+    assert following == BEFORE_OPEN + timedelta(days=1)
+
+
+async def test_a_fan_out_goes_on_where_its_dead_scheduler_stopped(
+    database: Database, bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await replay_from(database)
+    for number in range(5):
+        await person(database, f"user{number}")
+    monkeypatch.setattr(due_module, "CHUNK", 2)
+    dying, heir = await open_due(database, bells, "dying"), await open_due(database, bells, "heir")
+    await dying.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+
+    async def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ScheduleRepository, "move_cursor", die)
+    with pytest.raises(KeyboardInterrupt):
+        await dying.fire(True)
+    monkeypatch.undo()
+    assert await heir.fire(True) == 0, "the claim still stands"
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE schedules SET claim_until = now() WHERE claimed_by = 'dying'"))
+    assert await heir.fire(True) == 1
+    assert await scalar(database, "SELECT count(DISTINCT account_id) FROM service_task_execution") == 5
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution") == 5
+
+
+async def test_nothing_fires_for_a_user_whose_service_is_stopped(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    async with database.transaction(asha.user_id) as session:
+        await session.execute(text("UPDATE service_status SET service_running = false"))
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    await due.fire(True)
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution") == 0
+
+
+async def test_a_condition_that_does_not_hold_makes_no_row(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    await person(database)
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, BEFORE_OPEN.replace(hour=3, minute=45))
+    while await due.fire(True):
+        pass
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution WHERE task_name = 'sell_monitor'") == 0
+
+
+async def test_analysis_is_one_execution_for_each_distinct_parameter_set(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    for number, period in enumerate((10, 14, 10, 14, 10)):
+        await person(database, f"user{number}", TradingConfig(rsi_period=period))
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, AFTER_CLOSE.replace(minute=45) + timedelta(minutes=15))
+    while await due.fire(True):
+        pass
+    count = "SELECT count(*) FROM service_task_execution WHERE task_name = 'analysis' AND status = 'waiting'"
+    assert await scalar(database, count) == 2
+
+
+async def test_a_slot_past_its_use_makes_no_executions_but_is_stepped_over(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    await person(database)
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, MORNING + timedelta(days=14))
+    while await due.fire(True):
+        pass
+    late = "SELECT count(*) FROM service_task_execution WHERE useful_until < market_now()"
+    assert await scalar(database, late) == 0
+    behind = "SELECT count(*) FROM schedules WHERE next_due_at <= market_now()"
+    assert await scalar(database, behind) == 0

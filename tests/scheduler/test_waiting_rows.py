@@ -1,0 +1,180 @@
+"""Prerequisites: whatever the order of two commits, no waiting execution is lost, and none waits for nothing."""
+
+import json
+from datetime import timedelta
+
+from sqlalchemy import text
+
+from db.claims import LedgerRepository, Settlement
+from db.executions import Execution
+from db.transaction import Database
+from scheduler.replay import Replay
+from scheduler.sweep import Sweep
+from tests.people import MORNING, Person, person, queued, replay_from, scalar, worker
+from worker.bells.ringing import Bells
+
+NEEDS = [
+    {"task": "analysis", "subject": "dip:abc", "account": False, "after": MORNING.isoformat(), "repeats": False},
+    {"task": "order_sync", "subject": None, "account": True, "after": MORNING.isoformat(), "repeats": False},
+]
+
+
+async def waiting(database: Database, who: Person, needs: object = NEEDS, hours: int = 5) -> None:
+    async with database.transaction(None) as session:
+        await session.execute(
+            text(
+                "INSERT INTO service_task_execution (scheduled_for, task_name, user_id, account_id, queue, status, as_of, "
+                "waiting_for, useful_until) VALUES (:at, 'buy_orders', :user_id, :account_id, 'strategy', 'waiting', :at, "
+                "CAST(:needs AS jsonb), :until)"
+            ),
+            {
+                "at": MORNING,
+                "user_id": who.user_id,
+                "account_id": who.account_id,
+                "needs": json.dumps(needs),
+                "until": MORNING + timedelta(hours=hours),
+            },
+        )
+
+
+async def run(database: Database, task: str, who: Person | None, subject: str = "", status: str = "success") -> None:
+    """Run a prerequisite to its end."""
+    bell = await queued(database, task, who, subject)
+    async with database.transaction(None) as session:
+        [held] = await LedgerRepository(session).claim([bell], "w1")
+    await settle(database, held, status)
+
+
+async def settle(database: Database, held: Execution, status: str = "success") -> None:
+    error = {"error_type": "E", "error": "e"} if status == "failed" else {}
+    async with database.transaction(None) as session:
+        await LedgerRepository(session).settle([Settlement(held, status, 0.1, **error)], "w1")  # type: ignore[arg-type]
+
+
+def sweep(database: Database, bells: Bells) -> Sweep:
+    return Sweep(database, bells, lease_seconds=10, every_seconds=0.0)
+
+
+STATUS = "SELECT status FROM service_task_execution WHERE task_name = 'buy_orders'"
+
+
+async def test_a_row_is_ready_whether_its_prerequisite_settled_before_it_was_made(
+    database: Database, bells: Bells
+) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    await run(database, "analysis", None, "dip:abc")
+    await run(database, "order_sync", asha)
+    await waiting(database, asha)
+    await sweep(database, bells).ring_ready()
+    assert await scalar(database, STATUS) == "queued"
+
+
+async def test_or_after_it_was_made_and_looked_at(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    await waiting(database, asha)
+    await sweep(database, bells).ring_ready()
+    assert await scalar(database, STATUS) == "waiting"
+    await run(database, "order_sync", asha)
+    await run(database, "analysis", None, "dip:abc")
+    await sweep(database, bells).ring_ready()
+    assert await scalar(database, STATUS) == "queued"
+
+
+async def test_a_settle_not_yet_committed_while_the_row_is_made_is_not_lost(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    await run(database, "order_sync", asha)
+    bell = await queued(database, "analysis", None, "dip:abc")
+    async with database.transaction(None) as session:
+        [held] = await LedgerRepository(session).claim([bell], "w1")
+    async with database.transaction(None) as slow:
+        await LedgerRepository(slow).settle([Settlement(held, "success", 0.1)], "w1")
+        await waiting(database, asha)
+        await sweep(database, bells).ring_ready()
+        assert await scalar(database, STATUS) == "waiting", "the settle is not committed yet"
+    await sweep(database, bells).ring_ready()
+    assert await scalar(database, STATUS) == "queued"
+
+
+async def test_another_accounts_sync_or_another_parameter_set_does_not_count(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha, bala = await person(database, "asha"), await person(database, "bala")
+    await worker(database)
+    await waiting(database, asha)
+    await run(database, "order_sync", bala)
+    await run(database, "analysis", None, "dip:xyz")
+    await sweep(database, bells).ring_ready()
+    assert await scalar(database, STATUS) == "waiting"
+
+
+async def test_yesterdays_success_does_not_count(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    tomorrow = [{**need, "after": (MORNING + timedelta(days=1)).isoformat()} for need in NEEDS]
+    await waiting(database, asha, tomorrow)
+    await run(database, "analysis", None, "dip:abc")
+    await run(database, "order_sync", asha)
+    await sweep(database, bells).ring_ready()
+    assert await scalar(database, STATUS) == "waiting"
+
+
+async def test_a_row_whose_prerequisite_failed_for_good_ends_skipped_saying_so(
+    database: Database, bells: Bells
+) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    await waiting(database, asha)
+    await run(database, "order_sync", asha)
+    await run(database, "analysis", None, "dip:abc", "failed")
+    await sweep(database, bells).heal()
+    reason = "SELECT status || ': ' || reason FROM service_task_execution WHERE task_name = 'buy_orders'"
+    assert await scalar(database, reason) == "skipped: it can no longer have analysis dip:abc"
+
+
+async def test_a_row_at_its_deadline_ends_skipped_naming_what_it_waited_for(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await waiting(database, asha, hours=-1)
+    await sweep(database, bells).heal()
+    reason = "SELECT status || ': ' || reason FROM service_task_execution WHERE task_name = 'buy_orders'"
+    assert "late: at its deadline it still waited for analysis dip:abc, order_sync" in str(
+        await scalar(database, reason)
+    )
+
+
+async def test_a_missing_sync_is_made_at_once(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await waiting(database, asha)
+    await sweep(database, bells).heal()
+    made = "SELECT count(*) FROM service_task_execution WHERE task_name = 'order_sync' AND status = 'queued'"
+    assert await scalar(database, made) == 1
+
+
+async def test_the_replays_clock_stands_while_anything_due_is_unfinished(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    await queued(database, "order_sync", asha)
+    replay = Replay(database, bells)
+    assert await replay.advance() is False
+    assert await scalar(database, "SELECT market_now()") == MORNING
+
+
+async def test_the_replays_clock_never_leaves_a_row_that_became_ready(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    await waiting(database, asha)
+    await run(database, "order_sync", asha)
+    await run(database, "analysis", None, "dip:abc")
+    assert await Replay(database, bells).advance() is True
+    assert await scalar(database, STATUS) == "queued"
+    assert await scalar(database, "SELECT market_now()") == MORNING

@@ -1,0 +1,224 @@
+"""The queue with Dramatiq's own worker around it: claimed before a thread sees it, settled before it is acknowledged."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import dramatiq
+from dramatiq import Worker
+from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
+from dramatiq.logging import get_logger
+from sqlalchemy import text
+
+from config.servers import ServerUrls
+from db.engine import make_engine
+from db.executions import Bell
+from db.transaction import Database
+from tests.people import queued, scalar, worker
+from tests.waiting import until
+from worker.actors import _runner
+from worker.bells.keys import claims_key, messages_key, ready_key
+from worker.bells.ringing import Bells
+from worker.ledger import Ledger
+from worker.messages import TASKS, encode
+from worker.middleware.interrupts import Interrupts
+from worker.outcome import Outcome, Refuse, Retry, done
+from worker.queue.broker import QueueBroker
+
+Step = Callable[..., Awaitable[Outcome]]
+COUNT = "SELECT count(*) FROM service_task_execution WHERE status = :status"
+
+
+@contextmanager
+def running_worker(urls: ServerUrls, step: Step, name: str = "w1", threads: int = 4) -> Iterator[Ledger]:
+    """Run a worker process's inside in this process, with one step for the task `prices`."""
+    loop = EventLoopThread(get_logger("loop"))  # type: ignore[no-untyped-call]
+    loop.start(timeout=5)
+    set_event_loop_thread(loop)
+    database, bells = Database(make_engine(urls.sqlalchemy)), Bells(urls.redis)
+    ledger = Ledger(database, bells, name, loop.loop)
+    broker = QueueBroker(urls.redis, name, [Interrupts(ledger)], ledger)
+    run = _runner(TASKS["prices"], step, None, ledger)  # type: ignore[arg-type]
+    dramatiq.actor(actor_name="prices", queue_name="default", broker=broker)(run)
+    process = Worker(broker, queues={"default"}, worker_threads=threads, worker_timeout=200)
+    process.queue_prefetch = threads
+    process.start()
+    try:
+        yield ledger
+    finally:
+        process.stop(timeout=5000)
+        ledger.close(5)
+        for closing in (bells.close(), database.close()):
+            asyncio.run_coroutine_threadsafe(closing, loop.loop).result(5)
+        broker.client.close()
+        loop.stop()  # type: ignore[no-untyped-call]
+        set_event_loop_thread(None)
+
+
+async def test_what_is_rung_runs_once_and_leaves_nothing_on_redis(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    rung = [await queued(database, "prices", subject=str(number)) for number in range(40)]
+    await worker(database)
+    runs: list[int] = []
+
+    async def step(_: object, execution: object) -> Outcome:
+        runs.append(execution.id)  # type: ignore[attr-defined]
+        return done(n=1)
+
+    await bells.ring(rung)
+    with running_worker(urls, step):
+        await bells.ring(rung)
+        await until(lambda: _is(database, "success", 40))
+    assert sorted(runs) == [bell.execution_id for bell in rung]
+    assert await bells.redis.hlen(messages_key("default")) == 0
+    assert await bells.redis.scard(claims_key("w1", "default")) == 0
+
+
+async def test_ringing_twice_is_one_message(bells: Bells, database: Database) -> None:
+    bell = await queued(database, "prices")
+    await bells.ring([bell, bell])
+    await bells.ring([bell])
+    assert await bells.redis.llen(ready_key("default")) == 1
+
+
+async def test_an_idle_worker_picks_up_without_polling(database: Database, urls: ServerUrls, bells: Bells) -> None:
+    await worker(database)
+
+    async def step(*_: object) -> Outcome:
+        return done()
+
+    with running_worker(urls, step):
+        for number in range(3):
+            await bells.ring([await queued(database, "prices", subject=str(number))])
+            await until(lambda number=number: _is(database, "success", number + 1))  # type: ignore[misc]
+
+
+async def test_nothing_is_acknowledged_before_its_outcome_is_committed(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    bell = await queued(database, "prices")
+    await worker(database)
+    ran = threading.Event()
+
+    async def step(*_: object) -> Outcome:
+        ran.set()
+        return done()
+
+    async with database.transaction(None) as session:
+        await bells.ring([bell])
+        with running_worker(urls, step) as ledger:
+            await until(lambda: _answer(ran.is_set()))
+            # The row is locked by us: the settle cannot commit, and so the message must stay.
+            await session.execute(text("SELECT 1 FROM service_task_execution FOR UPDATE"))
+            await until(lambda: _answer(not ledger.held))
+            still = await bells.redis.hlen(messages_key("default"))
+            settled = (await session.execute(text(COUNT), {"status": "success"})).scalar_one()
+            assert still == 1 or settled == 1
+            await session.commit()
+            await until(lambda: _is(database, "success", 1))
+    assert await bells.redis.hlen(messages_key("default")) == 0
+
+
+async def test_errors_end_failed_and_temporary_ones_wait_for_their_next_attempt(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    rung = [await queued(database, "prices", subject=kind) for kind in ("bug", "refuse", "retry")]
+    await worker(database)
+
+    async def step(_: object, execution: object) -> Outcome:
+        kind = execution.subject  # type: ignore[attr-defined]
+        if kind == "bug":
+            raise ZeroDivisionError("1 / 0")
+        raise Refuse("no") if kind == "refuse" else Retry("away")
+
+    await bells.ring(rung)
+    with running_worker(urls, step):
+        await until(lambda: _is(database, "failed", 2))
+        await until(lambda: _is(database, "retrying", 1))
+    assert "ZeroDivisionError: 1 / 0" in str(
+        await scalar(database, "SELECT traceback FROM error_logs WHERE error_type = 'ZeroDivisionError'")
+    )
+
+
+async def test_one_outcome_that_postgres_refuses_ends_alone(database: Database, urls: ServerUrls, bells: Bells) -> None:
+    rung = [await queued(database, "prices", subject=str(number)) for number in range(10)]
+    await worker(database)
+
+    async def step(_: object, execution: object) -> Outcome:
+        bad = execution.subject == "3"  # type: ignore[attr-defined]
+        return Outcome("no such status" if bad else "success", {"x": float("nan"), "y": "a\x00b"})
+
+    await bells.ring(rung)
+    with running_worker(urls, step):
+        await until(lambda: _is(database, "success", 9))
+        await until(lambda: _is(database, "failed", 1))
+    assert (
+        await scalar(database, "SELECT reason FROM service_task_execution WHERE subject = '3'") == "unstorable_outcome"
+    )
+
+
+async def test_an_undecodable_message_does_not_stop_its_neighbours(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    bell = await queued(database, "prices")
+    await worker(database)
+
+    async def step(*_: object) -> Outcome:
+        return done()
+
+    await bells.redis.hset(messages_key("default"), "bad", b"{not json")
+    await bells.redis.rpush(ready_key("default"), "bad")
+    await bells.ring([bell])
+    with running_worker(urls, step):
+        await until(lambda: _is(database, "success", 1))
+
+
+async def test_what_a_dead_worker_claimed_on_redis_comes_back(database: Database, bells: Bells) -> None:
+    bell = await queued(database, "prices")
+    await bells.ring([bell])
+    id_ = await bells.redis.lpop(ready_key("default"))
+    await bells.redis.sadd(claims_key("dead", "default"), id_)
+    assert await bells.give_back("dead") == 1
+    assert await bells.redis.lrange(ready_key("default"), 0, -1) == [id_]
+    assert await bells.give_back("dead") == 0
+
+
+async def test_work_that_never_began_is_handed_back_at_the_end(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    rung = [await queued(database, "prices", subject=str(number)) for number in range(8)]
+    await worker(database)
+    go = threading.Event()
+
+    async def step(*_: object) -> Outcome:
+        await asyncio.to_thread(go.wait, 5)
+        return done()
+
+    await bells.ring(rung)
+    with running_worker(urls, step, threads=2):
+        await until(lambda: _is(database, "running", 2))
+        go.set()
+    unfinished = await scalar(database, COUNT, status="running")
+    assert unfinished == 0
+    attempts = await scalar(
+        database, "SELECT coalesce(sum(attempt), 0) FROM service_task_execution WHERE status = 'queued'"
+    )
+    assert attempts == 0
+
+
+def test_the_message_is_dramatiqs_own_form() -> None:
+    bell = Bell("order_sync", "orders", datetime(2024, 1, 2, tzinfo=UTC), 7, 3)
+    message: dramatiq.Message[None] = dramatiq.Message.decode(encode(bell))
+    assert (message.message_id, message.options["redis_message_id"]) == ("7.3", "7.3")
+    assert message.args == [7, "2024-01-02T00:00:00+00:00", 3] or message.args == (7, "2024-01-02T00:00:00+00:00", 3)
+
+
+async def _is(database: Database, status: str, count: int) -> bool:
+    return await scalar(database, COUNT, status=status) == count
+
+
+async def _answer(value: bool) -> bool:
+    return value

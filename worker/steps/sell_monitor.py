@@ -1,0 +1,165 @@
+"""Places each held share's exit limit once a session, and before the close sells at market what has recovered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from adapters.prices.base import PriceSourceError
+from db.accounts import AccountRepository, AccountRow
+from db.bars import BarRepository
+from db.clock import ClockRepository
+from db.configs import ConfigSnapshot, UserTradingConfigRepository
+from db.executions import Execution, ServiceTaskRepository
+from db.orders import OrderRepository, OrderRow
+from db.positions import PositionRepository, PositionRow
+from trading.bars import Bars, Quote
+from trading.calendar import Calendar, Session
+from trading.feature_columns import HISTORY_BARS
+from trading.indicators import ema
+from trading.orders import OrderState, intent_key, order_tag
+from trading.risk import DenyCode
+from trading.strategies.dip import exit_limit, exits_on_rsi, rsi_with
+from trading.values import Side, Symbol
+from worker.outcome import Outcome, Retry, done, skipped
+from worker.resources import Resources
+from worker.steps.order_life import submit_of
+from worker.steps.subject import owner
+
+EXIT_LEG = "exit"
+EXIT_EMA_PERIOD = 9  # bars; domain 4.11
+EXIT_RSI_PERIOD = 10  # bars; domain 4.11 names RSI(10) for the exit, whatever the entry's period is
+
+_AT_BROKER = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.PARTIAL})
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What the market shows of the held shares. history: up to the session before. whole: of the bar."""
+
+    session: Session
+    now: datetime
+    whole: bool
+    history: Mapping[str, Bars]
+    quotes: Mapping[Symbol, Quote]
+
+
+async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
+    """Plan missing exits and ask for the market where RSI has recovered. Raises Retry when there are no prices.
+
+    A share bought in this session gets its first exit in the next one.
+    """
+    user_id, account_id = owner(execution)
+    view = await _look(resources, execution)
+    if isinstance(view, Outcome):
+        return view
+    async with resources.database.transaction(user_id) as session:
+        tasks = ServiceTaskRepository(session)
+        await tasks.fence(execution)
+        account = await AccountRepository(session).lock(user_id, account_id)
+        if account.status != "active":
+            return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")
+        config = await UserTradingConfigRepository(session).snapshot(user_id)
+        positions = PositionRepository(session, user_id, account_id)
+        held = [one for one in await positions.open() if one.opened_at < view.session.opens]
+        orders = OrderRepository(session, user_id, account_id)
+        sells = {order.symbol: order for order in await orders.live() if order.side == Side.SELL}
+        unpriced = [one.symbol for one in held if _limitless(view, one)]
+        missing = [one for one in held if one.symbol not in sells and one.symbol not in unpriced]
+        planned = await orders.plan([_order(execution, account, config, view, one) for one in missing], view.now)
+        changed = _to_market(orders, config, view, list(sells.values()))
+        rung = [submit_of(resources.calendar, order, view.now) for order in [*planned, *changed]]
+        await tasks.follow_up(execution, rung)
+    return done(positions=len(held), planned=len(planned), to_market=len(changed), without_price=unpriced)
+
+
+async def _look(resources: Resources, execution: Execution) -> _View | Outcome:
+    """Read positions, then ask for prices with no transaction open."""
+    user_id, account_id = owner(execution)
+    calendar = resources.calendar
+    async with resources.database.reading(user_id) as session:
+        now = (await ClockRepository(session).read()).now
+        today = _open_session(calendar, now)
+        if today is None:
+            return skipped(f"{DenyCode.MARKET_CLOSED}: no session is open")
+        rows = await PositionRepository(session, user_id, account_id).open()
+        symbols = [Symbol(row.symbol) for row in rows if row.opened_at < today.opens]
+        if not symbols:
+            return done(positions=0, planned=0, to_market=0)
+        history = await _history(session, calendar, today, symbols)
+    whole = calendar.bar_is_whole(now)
+    try:
+        quotes = await resources.prices.quotes(symbols, today.day, now, whole)
+    except PriceSourceError as error:
+        raise Retry(str(error)) from error
+    return _View(today, now, whole, history, quotes)
+
+
+async def _history(session: AsyncSession, calendar: Calendar, today: Session, symbols: list[Symbol]) -> dict[str, Bars]:
+    before = calendar.previous_session(today.day).day
+    bars = await BarRepository(session).history(before, HISTORY_BARS, symbols)
+    return {one.symbol: one for one in bars}
+
+
+def _open_session(calendar: Calendar, now: datetime) -> Session | None:
+    session = calendar.session(calendar.exchange_day(now))
+    return session if session is not None and session.opens <= now < session.closes else None
+
+
+def _limitless(view: _View, position: PositionRow) -> bool:
+    return position.symbol not in view.quotes or position.symbol not in view.history
+
+
+def _order(
+    execution: Execution, account: AccountRow, config: ConfigSnapshot, view: _View, position: PositionRow
+) -> dict[str, object]:
+    symbol, day = Symbol(position.symbol), view.session.day
+    quote = view.quotes[symbol]
+    average = float(ema(view.history[symbol].close, EXIT_EMA_PERIOD)[-1])
+    key = intent_key(config.strategy, day, symbol, Side.SELL, EXIT_LEG)
+    return {
+        "execution_id": execution.id,
+        "symbol": symbol,
+        "side": Side.SELL.value,
+        "order_type": "limit",
+        "variety": "regular",
+        "quantity": position.quantity,
+        "price": exit_limit(average, quote.open),
+        "status": OrderState.PLANNED.value,
+        "intent_key": key,
+        "tag": order_tag(account.code, key),
+        "strategy": config.strategy,
+        "leg": EXIT_LEG,
+        "rank": 1,
+        "reference_price": quote.last,
+        "as_of": execution.as_of,
+        "session_day": day,
+        "config_version": config.version,
+    }
+
+
+def _to_market(orders: OrderRepository, config: ConfigSnapshot, view: _View, sells: list[OrderRow]) -> list[OrderRow]:
+    """Mark the exits that shall sell at market, each under a new attempt. Returns them."""
+    if not (view.whole and config.config.exit_on_ema9_or_rsi50):
+        return []
+    changed = [order for order in sells if order.status in _AT_BROKER and _recovered(view, order)]
+    for order in changed:
+        order.change = {"limit_price": None}
+        order.attempt += 1
+        orders.note(order, "change_wanted", order.status, view.now, {"limit_price": None, "attempt": order.attempt})
+    return changed
+
+
+def _recovered(view: _View, order: OrderRow) -> bool:
+    """Tell whether an exit's limit has become the wrong price: RSI is back, and the market never came to the limit.
+
+    A limit that was touched is left alone: it is sold already, whether or not a sync has told so yet.
+    """
+    symbol = Symbol(order.symbol)
+    quote, bars = view.quotes.get(symbol), view.history.get(symbol)
+    if order.leg != EXIT_LEG or order.change is not None or order.price is None or quote is None or bars is None:
+        return False
+    if quote.high >= order.price or len(bars) < EXIT_RSI_PERIOD:
+        return False
+    return exits_on_rsi(rsi_with(bars, quote.last, EXIT_RSI_PERIOD))
