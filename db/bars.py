@@ -1,10 +1,10 @@
 """Daily bars of the whole market, shared by all users, and which days are whole."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 import numpy as np
-from sqlalchemy import func, select, text
+from sqlalchemy import Index, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -17,6 +17,7 @@ class BarRow(Base):
     """One day of one symbol, as the source gave it."""
 
     __tablename__ = "bars"
+    __table_args__ = (Index(None, "day"),)
 
     symbol: Mapped[Ticker] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
@@ -59,19 +60,26 @@ _PRICE_DAY = text(
     """
 )
 
-# The last `limit` bars of each symbol, as arrays: one row a symbol keeps the decoding out of Python.
+_ARRAYS = """
+    array_agg(b.day ORDER BY b.day) AS days, array_agg(b.open::float8 ORDER BY b.day) AS opens,
+    array_agg(b.high::float8 ORDER BY b.day) AS highs, array_agg(b.low::float8 ORDER BY b.day) AS lows,
+    array_agg(b.close::float8 ORDER BY b.day) AS closes, array_agg(b.volume::float8 ORDER BY b.day) AS volumes
+"""
+
+# One row a symbol, its bars as arrays: that keeps the decoding out of Python.
 _HISTORY = text(
+    f"""
+    SELECT b.symbol, {_ARRAYS}
+    FROM (SELECT *, row_number() OVER (PARTITION BY symbol ORDER BY day DESC) AS age FROM bars
+          WHERE day <= :day AND (:all_symbols OR symbol = ANY(CAST(:symbols AS text[])))) b
+    WHERE b.age <= :limit GROUP BY b.symbol ORDER BY b.symbol
     """
-    SELECT s.symbol, h.days, h.opens, h.highs, h.lows, h.closes, h.volumes
-    FROM (SELECT DISTINCT symbol FROM bars WHERE day = :day OR symbol = ANY(CAST(:symbols AS text[]))) s
-    CROSS JOIN LATERAL (
-        SELECT array_agg(b.day ORDER BY b.day) AS days, array_agg(b.open::float8 ORDER BY b.day) AS opens,
-               array_agg(b.high::float8 ORDER BY b.day) AS highs, array_agg(b.low::float8 ORDER BY b.day) AS lows,
-               array_agg(b.close::float8 ORDER BY b.day) AS closes,
-               array_agg(b.volume::float8 ORDER BY b.day) AS volumes
-        FROM (SELECT * FROM bars WHERE symbol = s.symbol AND day <= :day ORDER BY day DESC LIMIT :limit) b) h
-    WHERE h.days IS NOT NULL AND (:all_symbols OR s.symbol = ANY(CAST(:symbols AS text[])))
-    ORDER BY s.symbol
+)
+
+_AFTER = text(
+    f"""
+    SELECT b.symbol, {_ARRAYS} FROM bars b WHERE b.day > :first AND b.day <= :last
+    GROUP BY b.symbol ORDER BY b.symbol
     """
 )
 
@@ -116,10 +124,19 @@ class BarRepository:
         return (await self.session.execute(select(func.count()).where(BarRow.day == day))).scalar_one()
 
     async def history(self, day: date, limit: int, symbols: Sequence[Symbol] | None = None) -> list[Bars]:
-        """Return the last bars up to a day of every symbol that traded on it, or of the named ones, by symbol."""
+        """Return the last bars up to a day of every symbol, or of the named ones, by symbol."""
         values = {"day": day, "limit": limit, "symbols": list(symbols or ()), "all_symbols": symbols is None}
         rows = await self.session.execute(_HISTORY, values)
         return [_bars(*row) for row in rows]
+
+    async def after(self, first: date, last: date) -> list[Bars]:
+        """Return the bars after a day up to another, by symbol."""
+        return [_bars(*row) for row in await self.session.execute(_AFTER, {"first": first, "last": last})]
+
+    async def loaded_at(self, until: date) -> datetime | None:
+        """Return when a day up to the given one was last loaded, by the database's clock."""
+        query = select(func.max(PriceDayRow.loaded_at)).where(PriceDayRow.day <= until)
+        return (await self.session.execute(query)).scalar_one()
 
     async def closes(self, day: date, symbols: Sequence[Symbol]) -> dict[Symbol, float]:
         """Return the last close at or before a day of each symbol that has one."""

@@ -22,7 +22,7 @@ from scheduler.due import Due
 from scheduler.replay import Replay
 from scheduler.sweep import Sweep
 from scheduler.wakeups import Wakeups
-from worker.bells.ringing import Bells
+from worker.bells.ringing import Bells, RedisUnreachable
 
 log = structlog.get_logger(__name__)
 
@@ -81,6 +81,7 @@ async def _schedule(settings: Settings) -> None:
     database, bells, wakeups = Database(engine), Bells(urls.redis), Wakeups(urls.database)
     try:
         await check_database(engine, head())
+        await bells.check()
         scheduler = Scheduler(database, bells, wakeups, settings)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -100,7 +101,7 @@ def main() -> int:
         settings = read_settings()
         configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
         asyncio.run(_schedule(settings))
-    except (SettingsError, DatabaseError, LookupError) as error:
+    except (SettingsError, DatabaseError, RedisUnreachable, LookupError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

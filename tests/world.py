@@ -1,4 +1,4 @@
-"""A small world for tests on a real database: users, bars, the market's clock and executions as a worker holds them."""
+"""A small world for tests on a real database, in the first half of 2024: users, bars, the market's clock and executions as a worker holds them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -8,7 +8,6 @@ from decimal import Decimal
 
 import numpy as np
 from sqlalchemy import select, text
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.prices.base import BarBatch, PriceSource, PriceSourceError
 from adapters.prices.series import UNITS, DailySeries, batch_of, quotes_of
@@ -27,6 +26,7 @@ from trading.bars import Bar, Quote
 from trading.config import DEFAULTS, TradingConfig
 from trading.values import Symbol
 from worker.outcome import Outcome
+from worker.history import MarketHistory
 from worker.resources import Resources
 
 Step = Callable[[Resources, Execution], Awaitable[Outcome]]
@@ -205,26 +205,27 @@ def _execution(row: ExecutionRow, now: datetime) -> Execution:
 @asynccontextmanager
 async def open_world(servers: Servers, prices: PriceSource | None = None) -> AsyncIterator[World]:
     """Yield an empty world on the test run's servers, with the calendar and the default schedules."""
-    engine = make_engine(servers.database_url.replace("postgresql://", "postgresql+asyncpg://", 1))
-    database = Database(engine)
+    database = Database(make_engine(servers.database_url.replace("postgresql://", "postgresql+asyncpg://", 1)))
     try:
-        await _empty(engine)
+        await _empty(database)
         async with database.transaction(None) as session:
             await seed(session)
             calendar = await CalendarRepository(session).load()
         source = prices if prices is not None else ListedPrices()
-        yield World(database, Resources(database, calendar, source), source)
+        yield World(database, Resources(database, calendar, source, MarketHistory(database)), source)
     finally:
         await database.close()
 
 
-async def _empty(engine: AsyncEngine) -> None:
-    async with engine.begin() as connection:
+async def _empty(database: Database) -> None:
+    async with database.engine.begin() as connection:
         known = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
         version = await connection.scalar(text("SELECT version_num FROM alembic_version")) if known else None
     if version != head():
-        await migrate(engine)
-    names = ", ".join(sorted(table.name for table in metadata.sorted_tables if table.name not in _KEPT))
-    async with engine.begin() as connection:
-        await connection.execute(text(f"TRUNCATE {names} CASCADE"))
-        await connection.execute(text("SELECT make_execution_partitions('2019-12-01', '2026-12-31')"))
+        await migrate(database.engine)
+    # Rows of a test are few: deleting them is quicker than truncating every partition and index.
+    names = [table.name for table in reversed(metadata.sorted_tables) if table.name not in _KEPT]
+    deletions = " ".join(f"DELETE FROM {name};" for name in names)
+    async with database.transaction(None) as session:
+        await session.execute(text(f"DO $$ BEGIN {deletions} END $$"))
+        await session.execute(text("SELECT make_execution_partitions('2023-12-01', '2024-06-30')"))

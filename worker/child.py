@@ -19,6 +19,7 @@ from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.logging import get_logger
 from dramatiq.middleware import TimeLimit
 
+from adapters.prices.base import PriceSourceError
 from config.logs import configure_logs
 from config.settings import Settings, read_settings, split_queues
 from db.engine import make_engine
@@ -33,6 +34,7 @@ from worker.resources import open_resources
 # Linux: the kernel tells the child when its parent is gone.
 PR_SET_PDEATHSIG = 1
 LEDGER_SECONDS = 8.0
+REFUSED = 2
 LOOP_BOOT_SECONDS = 5.0
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class Process:
         urls = settings.urls
         self.database = Database(make_engine(urls.sqlalchemy, application=f"worker {name}"))
         self.bells = Bells(urls.redis)
-        resources = self._run(open_resources(self.database, settings.prices or "simulated:7"))
+        resources = self._run(open_resources(self.database, _prices(settings)))
         self.ledger = Ledger(self.database, self.bells, name, self.loop.loop)
         middleware = [TimeLimit(interval=1000), Interrupts(self.ledger)]
         self.broker = QueueBroker(urls.redis, name, middleware, self.ledger)
@@ -94,7 +96,11 @@ def main() -> int:
     _die_with(arguments.parent)
     settings = read_settings()
     configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
-    process = Process(arguments.name, arguments.queues, arguments.threads, settings)
+    try:
+        process = Process(arguments.name, arguments.queues, arguments.threads, settings)
+    except (PriceSourceError, LookupError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        os._exit(REFUSED)  # the loop's thread is running; nothing else is
     if not stopping.is_set():
         process.start()
         log.info("worker_ready", worker=arguments.name, queues=arguments.queues, threads=arguments.threads)
@@ -102,6 +108,12 @@ def main() -> int:
     process.stop()
     log.info("worker_stopped", worker=arguments.name)
     return 0
+
+
+def _prices(settings: Settings) -> str:
+    if settings.prices is None:
+        raise PriceSourceError("MUHURAT_PRICES is not set: use simulated:SEED or folder:PATH")
+    return settings.prices
 
 
 def _die_with(parent: int) -> None:

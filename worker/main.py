@@ -13,23 +13,25 @@ from config.settings import Settings, read_settings, split_queues
 from db.engine import DatabaseError, check_database, make_engine
 from db.transaction import Database
 from migrations.run import head
+from worker.bells.ringing import Bells, RedisUnreachable
 from worker.messages import QUEUES
-from worker.supervisor import Supervisor
+from worker.supervisor import ChildRefused, Supervisor
 
 log = structlog.get_logger(__name__)
 
 
 def main() -> int:
     """Supervise worker processes until TERM. Returns the exit code."""
+    code = 0
     try:
         settings = read_settings()
         arguments = _arguments(settings)
         configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
         asyncio.run(_supervise(settings, arguments))
-    except (SettingsError, DatabaseError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    except* (SettingsError, DatabaseError, RedisUnreachable, ChildRefused) as errors:
+        print(f"error: {errors.exceptions[0]}", file=sys.stderr)
+        code = 2
+    return code
 
 
 def _arguments(settings: Settings) -> argparse.Namespace:
@@ -52,11 +54,20 @@ def _queues(text: str) -> tuple[str, ...]:
     return names
 
 
+async def _check_redis(url: str) -> None:
+    bells = Bells(url)
+    try:
+        await bells.check()
+    finally:
+        await bells.close()
+
+
 async def _supervise(settings: Settings, arguments: argparse.Namespace) -> None:
     engine = make_engine(settings.urls.sqlalchemy, pool_size=2, application="worker supervisor")
     database = Database(engine)
     try:
         await check_database(engine, head())
+        await _check_redis(settings.urls.redis)
         supervisor = Supervisor(database, arguments.queues, arguments.threads, settings.worker.lease_seconds)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -9,19 +9,19 @@ from adapters.prices.registry import open_source
 from db.accounts import AccountRow
 from db.calendar import CalendarRepository
 from db.transaction import Database
-from trading.bars import Bars
 from trading.calendar import Calendar
 from trading.predictor import Estimator
+from worker.history import MarketHistory
 
 
 @dataclass(slots=True)
 class Resources:
-    """One process's means. bars: (day, all symbols' history), the newest day alone. estimators: by SHA-256."""
+    """One process's means. estimators: by the SHA-256 of their artefact."""
 
     database: Database
     calendar: Calendar
     prices: PriceSource
-    bars: dict[str, list[Bars]] = field(default_factory=dict)
+    history: MarketHistory
     estimators: dict[str, Estimator] = field(default_factory=dict)
 
     def broker(self, account: AccountRow) -> Broker:
@@ -34,4 +34,4 @@ async def open_resources(database: Database, prices: str) -> Resources:
     async with database.reading(None) as session:
         calendar = await CalendarRepository(session).load()
     days = [session.day for session in calendar.sessions_between(calendar.first, calendar.last)]
-    return Resources(database, calendar, open_source(prices, days))
+    return Resources(database, calendar, open_source(prices, days), MarketHistory(database))

@@ -28,6 +28,14 @@ LONGEST_PAUSE_SECONDS = 30.0
 STOP_SECONDS = 27.0
 
 
+# A child's exit code that says: not with these settings. Starting it again would not help.
+REFUSED = 2
+
+
+class ChildRefused(Exception):  # noqa: N818 - read by people
+    """A worker process cannot start with these settings; it has said why."""
+
+
 @dataclass(slots=True)
 class Child:
     """A running worker process."""
@@ -66,6 +74,8 @@ class Supervisor:
             await self._release(child)
             if self.stopping.is_set():
                 return
+            if code == REFUSED:
+                raise ChildRefused("a worker process refused its settings: its message stands above")
             well = time.monotonic() - child.began > SOUND_SECONDS
             pause = 0.0 if well else min(max(2 * pause, 0.5), LONGEST_PAUSE_SECONDS)
             log.error("worker_died", worker=child.name, code=code, pause_seconds=pause)

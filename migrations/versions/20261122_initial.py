@@ -55,6 +55,7 @@ def upgrade() -> None:
         sa.Column("volume", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("symbol", "day", name=op.f("pk_bars")),
     )
+    op.create_index(op.f("ix_bars_day"), "bars", ["day"], unique=False)
     op.create_table(
         "error_logs",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -828,6 +829,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_error_logs_user_id_occurred_at_resolved"), table_name="error_logs")
     op.drop_index(op.f("ix_error_logs_error_type"), table_name="error_logs")
     op.drop_table("error_logs")
+    op.drop_index(op.f("ix_bars_day"), table_name="bars")
     op.drop_table("bars")
     op.drop_table("artifacts")
     op.execute("DROP SEQUENCE service_task_execution_id_seq")

@@ -15,13 +15,13 @@ INTERRUPTED = 130  # 128 and the number of SIGINT
 
 def main() -> None:
     """Run the command of this process's arguments and end the process with its exit code."""
+    _listen()
     raise SystemExit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command. Returns the exit code: 0, 1 failed, 2 bad input, 130 interrupted."""
     debug = DEBUG in arguments
-    _listen()
     try:
         code = app([word for word in arguments if word != DEBUG], standalone_mode=False, prog_name="muhurat")
     except (KeyboardInterrupt, typer.Abort):

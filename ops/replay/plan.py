@@ -116,14 +116,20 @@ async def _folder(request: Request, calendar: Calendar, days: Sequence[date]) ->
             f"--data {request.data}: no bar from {calendar.first} to {calendar.last}; add bars of those days"
         )
     data_first, data_last = min(bar.day for bar in batch.bars), max(bar.day for bar in batch.bars)
+    for option, day in (("--from", request.first), ("--to", request.last)):
+        if day is not None and not _reaches(calendar, data_last, day):
+            raise ReplayError(f"{option} {day}: the data ends on {data_last}; choose that day or an earlier one")
     sessions = _sessions(request, calendar, request.last or data_last)
-    if request.last is not None and sessions[-1].day > data_last:
-        raise ReplayError(f"--to {request.last}: the data ends on {data_last}; choose that day or an earlier one")
     if sessions[0].day <= data_first:
         asked = f"--from {request.first}" if request.first else f"the {len(sessions)} sessions to {sessions[-1].day}"
         raise ReplayError(f"{asked}: the data begins on {data_first}; begin later, with history before it")
     history = [bar for bar in batch.bars if bar.day < sessions[0].day]
     return _plan(request, spec, source, sessions, history, batch.bad_rows)
+
+
+def _reaches(calendar: Calendar, data_last: date, day: date) -> bool:
+    """Tell whether no session after the end of the data is asked for: `day` may be the holiday that follows it."""
+    return not calendar.sessions_between(data_last + timedelta(days=1), day)
 
 
 def _absolute(path: str) -> Path:

@@ -4,7 +4,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
+from config.servers import hide_password
 from db.executions import Bell
 from worker.bells.keys import claims_key, messages_key, ready_key
 from worker.bells.scripts import ACKNOWLEDGE, GIVE_BACK, RING
@@ -12,6 +14,11 @@ from worker.messages import QUEUES, encode, message_id
 
 # Arguments of one script call: far below what a Lua stack takes, and short enough not to hold Redis up.
 CHUNK = 500
+
+
+class RedisUnreachable(Exception):  # noqa: N818 - read by people
+    """Redis does not answer at the address given."""
+
 
 # Longer than any script takes; a socket that stalls is given up, and the sweep rings again.
 SOCKET_SECONDS = 5.0
@@ -21,10 +28,21 @@ class Bells:
     """The bells of all queues. Every call may be repeated: ringing or acknowledging twice is nothing."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self.redis = Redis.from_url(url, socket_timeout=SOCKET_SECONDS, max_connections=4)
         self._ring = self.redis.register_script(RING)
         self._acknowledge = self.redis.register_script(ACKNOWLEDGE)
         self._give_back = self.redis.register_script(GIVE_BACK)
+
+    async def check(self) -> None:
+        """Refuse a Redis that is not there or not a Redis. Raises RedisUnreachable."""
+        try:
+            await self.redis.ping()
+        except (RedisError, OSError) as error:
+            where = hide_password(self.url)
+            raise RedisUnreachable(
+                f"cannot reach Redis at {where}: {error}. Check REDIS_URL and the server."
+            ) from error
 
     async def ring(self, bells: Iterable[Bell]) -> None:
         """Put messages on their queues, unless they are there already."""

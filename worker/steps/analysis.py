@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 
 import numpy as np
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,8 +13,6 @@ from db.configs import UserTradingConfigRepository
 from db.executions import Execution, ServiceTaskRepository
 from db.models import MLModelRepository
 from db.signals import Analysis, SignalRepository
-from trading.bars import Bars
-from trading.feature_columns import HISTORY_BARS
 from trading.features import FeatureParameters, FeatureTable, feature_table
 from trading.predictor import ArtifactRefused, Estimator, check_features, confidence, from_artifact
 from trading.strategies.base import Candidate, Strategy
@@ -48,8 +45,8 @@ async def analysis(resources: Resources, execution: Execution) -> Outcome:
             raise Refuse(
                 f"parameter set {parameter_hash} is of other feature definitions: save the configuration again"
             )
-        bars = await _history(resources, session, day, loaded.loaded_at.isoformat())
         model = await _active_model(resources, session, strategy)
+    bars = list((await resources.history.until(day)).values())
     table = await asyncio.to_thread(feature_table, bars, day, parameters)
     candidates = await asyncio.to_thread(_candidates, strategy, table, model)
     found = Analysis(
@@ -82,18 +79,6 @@ async def _store(signals: SignalRepository, found: Analysis) -> int:
     if newest is not None and (newest.sha256, newest.model_version) == (found.sha256, found.model_version):
         return newest.version
     return await signals.store(found)
-
-
-async def _history(resources: Resources, session: AsyncSession, day: date, loaded_at: str) -> list[Bars]:
-    """Return the market's last bars, kept in the process for the other parameter sets of the day."""
-    key = f"{day.isoformat()} {loaded_at}"
-    if key not in resources.bars:
-        bars = await BarRepository(session).history(day, HISTORY_BARS)
-        if all(key >= other for other in resources.bars):
-            resources.bars.clear()
-            resources.bars[key] = bars
-        return bars
-    return resources.bars[key]
 
 
 async def _active_model(resources: Resources, session: AsyncSession, strategy: Strategy) -> _Model | None:

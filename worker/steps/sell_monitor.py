@@ -4,11 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from adapters.prices.base import PriceSourceError
 from db.accounts import AccountRepository, AccountRow
-from db.bars import BarRepository
 from db.clock import ClockRepository
 from db.configs import ConfigSnapshot, UserTradingConfigRepository
 from db.executions import Execution, ServiceTaskRepository
@@ -16,7 +13,6 @@ from db.orders import OrderRepository, OrderRow
 from db.positions import PositionRepository, PositionRow
 from trading.bars import Bars, Quote
 from trading.calendar import Calendar, Session
-from trading.feature_columns import HISTORY_BARS
 from trading.indicators import ema
 from trading.orders import OrderState, intent_key, order_tag
 from trading.risk import DenyCode
@@ -41,7 +37,7 @@ class _View:
     session: Session
     now: datetime
     whole: bool
-    history: Mapping[str, Bars]
+    history: Mapping[Symbol, Bars]
     quotes: Mapping[Symbol, Quote]
 
 
@@ -87,7 +83,7 @@ async def _look(resources: Resources, execution: Execution) -> _View | Outcome:
         symbols = [Symbol(row.symbol) for row in rows if row.opened_at < today.opens]
         if not symbols:
             return done(positions=0, planned=0, to_market=0)
-        history = await _history(session, calendar, today, symbols)
+    history = await resources.history.until(calendar.previous_session(today.day).day)
     whole = calendar.bar_is_whole(now)
     try:
         quotes = await resources.prices.quotes(symbols, today.day, now, whole)
@@ -96,19 +92,14 @@ async def _look(resources: Resources, execution: Execution) -> _View | Outcome:
     return _View(today, now, whole, history, quotes)
 
 
-async def _history(session: AsyncSession, calendar: Calendar, today: Session, symbols: list[Symbol]) -> dict[str, Bars]:
-    before = calendar.previous_session(today.day).day
-    bars = await BarRepository(session).history(before, HISTORY_BARS, symbols)
-    return {one.symbol: one for one in bars}
-
-
 def _open_session(calendar: Calendar, now: datetime) -> Session | None:
     session = calendar.session(calendar.exchange_day(now))
     return session if session is not None and session.opens <= now < session.closes else None
 
 
 def _limitless(view: _View, position: PositionRow) -> bool:
-    return position.symbol not in view.quotes or position.symbol not in view.history
+    symbol = Symbol(position.symbol)
+    return symbol not in view.quotes or symbol not in view.history
 
 
 def _order(
