@@ -1,4 +1,7 @@
-"""A small world for tests on a real database, in the first half of 2024: users, bars, the market's clock and executions as a worker holds them."""
+"""A small world for tests on a real database: users, bars, the market's clock, executions as a worker holds them.
+
+Its rows lie in the first half of 2024: executions have partitions for those months only.
+"""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -15,7 +18,8 @@ from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.engine import make_engine
 from db.executions import Execution, ExecutionRow
-from db.seeds import seed
+from db.schedules import ScheduleRepository
+from db.seeds import DEFAULT_SCHEDULES, seed
 from db.service_status import ServiceStatusRepository
 from db.tables import metadata
 from db.transaction import Database
@@ -23,6 +27,7 @@ from db.users import SignedUp, UserRepository
 from migrations.run import head, migrate
 from ops.local import Servers
 from trading.bars import Bar, Quote
+from trading.calendar import Calendar
 from trading.config import DEFAULTS, TradingConfig
 from trading.values import Symbol
 from worker.outcome import Outcome
@@ -208,13 +213,25 @@ async def open_world(servers: Servers, prices: PriceSource | None = None) -> Asy
     database = Database(make_engine(servers.database_url.replace("postgresql://", "postgresql+asyncpg://", 1)))
     try:
         await _empty(database)
-        async with database.transaction(None) as session:
-            await seed(session)
-            calendar = await CalendarRepository(session).load()
+        calendar = await _seeded(database)
         source = prices if prices is not None else ListedPrices()
         yield World(database, Resources(database, calendar, source, MarketHistory(database)), source)
     finally:
         await database.close()
+
+
+_calendars: list[Calendar] = []
+
+
+async def _seeded(database: Database) -> Calendar:
+    """Seed the database and return its calendar, read once a test run: it is long and always the same."""
+    async with database.transaction(None) as session:
+        stored = (await session.execute(text("SELECT count(*) FROM market_sessions"))).scalar_one()
+        if not _calendars or len(_calendars[0]) != stored:
+            await seed(session)
+            _calendars[:] = [await CalendarRepository(session).load()]
+        await ScheduleRepository(session).seed(DEFAULT_SCHEDULES)
+    return _calendars[0]
 
 
 async def _empty(database: Database) -> None:

@@ -18,13 +18,13 @@ from ops.replay.run import LOGS, run_replay
 
 PLACE = FOLDER / "replay"
 
-_INTRODUCTION = """\
-[bold]Muhurat[/bold] runs automated trading for many users. What follows is the real thing on a past period: embedded
-Postgres and Valkey, the scheduler, and worker processes. After each close the day's prices are loaded, the analysis
-looks for dips once for all users, each account's strategy buys what its own configuration lets through, a paper
-venue fills the orders at the next open, and every step is an execution recorded in Postgres. Nothing outside this
-folder is touched. Ctrl-C stops everything.
-"""
+_INTRODUCTION = (
+    "[bold]Muhurat[/bold] runs automated trading for many users. What follows is the real thing on a past period: "
+    "embedded Postgres and Valkey, the scheduler, and worker processes. After each close the day's prices are loaded, "
+    "the analysis looks for dips once for all users, each account's strategy buys what its own configuration lets "
+    "through, a paper venue fills the orders at the next open, and every step is an execution recorded in Postgres. "
+    "Nothing outside this folder is touched. Ctrl-C stops everything.\n"
+)
 
 
 @dataclass(frozen=True, slots=True)

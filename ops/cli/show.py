@@ -26,15 +26,25 @@ def show_plan(console: Console, plan: Plan) -> None:
         f"[bold]{plan.prices_name}[/bold], {symbols} symbols, {len(plan.history):,} bars of history; "
         f"{request.users} users, {request.workers} worker processes with {request.threads} threads",
         highlight=False,
+        soft_wrap=True,
     )
     for row in plan.bad_rows[:_MOST_BAD_ROWS]:
         console.print(
-            f"left out: {row.file} line {row.line}: {row.reason}", style="yellow", markup=False, highlight=False
+            f"left out: {row.file} line {row.line}: {row.reason}",
+            style="yellow",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
     if len(plan.bad_rows) > _MOST_BAD_ROWS:
-        console.print(f"left out: {len(plan.bad_rows) - _MOST_BAD_ROWS} more rows", style="yellow", highlight=False)
+        console.print(
+            f"left out: {len(plan.bad_rows) - _MOST_BAD_ROWS} more rows",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
     for warning in plan.warnings:
-        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False)
+        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_report(console: Console, plan: Plan, report: Report) -> None:
@@ -42,7 +52,9 @@ def show_report(console: Console, plan: Plan, report: Report) -> None:
     console.print(_tasks(report.tasks))
     console.print(_users(report, plan))
     if len(report.users) > _MOST_USERS:
-        console.print(f"{len(report.users) - _MOST_USERS} more users are left out here", highlight=False)
+        console.print(
+            f"{len(report.users) - _MOST_USERS} more users are left out here", highlight=False, soft_wrap=True
+        )
     if report.curve:
         line = sparkline(report.curve)
         console.print(
@@ -124,10 +136,15 @@ def _result(user: UserLine) -> tuple[str, str, str, str, Text]:
 def _say_errors(console: Console, report: Report) -> None:
     if not report.error_count:
         return
-    console.print(f"{report.error_count} errors were recorded; the newest kinds:", style="red", highlight=False)
+    console.print(
+        f"{report.error_count} errors were recorded; the newest kinds:", style="red", highlight=False, soft_wrap=True
+    )
     for error in report.errors:
         console.print(
-            f"  {error.task or '-'}: {error.kind}: {error.message} ({error.times} times)", markup=False, highlight=False
+            f"  {error.task or '-'}: {error.kind}: {error.message} ({error.times} times)",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
 
 
@@ -138,6 +155,7 @@ def _say_sum(console: Console, report: Report) -> None:
         f"{summary['orders']:,} orders, {summary['fills']:,} fills, {summary['models_trained']} models trained "
         f"in {summary['seconds']:.0f} s. Digest {summary['digest'][:16]}",
         highlight=False,
+        soft_wrap=True,
     )
 
 
