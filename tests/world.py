@@ -30,8 +30,8 @@ from trading.bars import Bar, Quote
 from trading.calendar import Calendar
 from trading.config import DEFAULTS, TradingConfig
 from trading.values import Symbol
-from worker.outcome import Outcome
 from worker.history import MarketHistory
+from worker.outcome import Outcome
 from worker.resources import Resources
 
 Step = Callable[[Resources, Execution], Awaitable[Outcome]]

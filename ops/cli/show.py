@@ -128,7 +128,7 @@ def _result(user: UserLine) -> tuple[str, str, str, str, Text]:
         f"{user.orders:,}",
         f"{user.fills:,}",
         f"{user.open_positions:,}",
-        f"{user.realised:,.2f}",
+        f"{user.realised:,.0f}",
         Text(f"{gain:+.2f} %", style="green" if gain > 0 else "red" if gain < 0 else ""),
     )
 

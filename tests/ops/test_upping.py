@@ -45,13 +45,13 @@ def lines(folder: Path, name: str) -> list[str]:
     return [said for who, said in split if who.strip() == name]
 
 
-def test_everything_runs_under_its_name_and_nothing_stays_after_ctrl_c(tmp_path: Path) -> None:
+def test_everything_runs_under_its_name_and_nothing_stays_after_a_signal(tmp_path: Path) -> None:
     procfile = f'release: echo released\nstay: python -c "{STAY}"\nbrief: python -c "print(\'gone\')"\n'
     with up(tmp_path, procfile) as process:
         wait_until(lambda: len([one for one in lines(tmp_path, "brief") if one == "gone"]) >= 2, START_SECONDS)
         wait_until(lambda: lines(tmp_path, "stay"), START_SECONDS)
         family = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
         assert process.wait(STOP_SECONDS) == 130
         assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
     assert lines(tmp_path, "release") == ["released"]

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from config.servers import hide_password
 from db.executions import Bell
 from worker.bells.keys import claims_key, messages_key, ready_key
 from worker.bells.scripts import ACKNOWLEDGE, GIVE_BACK, RING
@@ -28,7 +27,6 @@ class Bells:
     """The bells of all queues. Every call may be repeated: ringing or acknowledging twice is nothing."""
 
     def __init__(self, url: str) -> None:
-        self.url = url
         self.redis = Redis.from_url(url, socket_timeout=SOCKET_SECONDS, max_connections=4)
         self._ring = self.redis.register_script(RING)
         self._acknowledge = self.redis.register_script(ACKNOWLEDGE)
@@ -39,10 +37,7 @@ class Bells:
         try:
             await self.redis.ping()
         except (RedisError, OSError) as error:
-            where = hide_password(self.url)
-            raise RedisUnreachable(
-                f"cannot reach Redis at {where}: {error}. Check REDIS_URL and the server."
-            ) from error
+            raise RedisUnreachable(f"cannot reach Redis: {error} Check REDIS_URL and the server.") from error
 
     async def ring(self, bells: Iterable[Bell]) -> None:
         """Put messages on their queues, unless they are there already."""

@@ -1,0 +1,85 @@
+"""Loading the day's bars, and knowing whether the day is whole."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.desk import DAY, EVE, NEXT, Desk
+from tests.world import ListedPrices, bar
+from worker.outcome import Retry
+from worker.steps import prices as step
+
+
+async def evening(desk: Desk, symbols: int, of: int) -> ListedPrices:
+    """Have `of` symbols stored for EVE and `symbols` of them at the source for DAY."""
+    source = desk.world.prices
+    assert isinstance(source, ListedPrices)
+    source.rows.clear()
+    names = [f"S{number:02d}" for number in range(of)]
+    await desk.world.store_bars([bar(name, EVE, "10", "11", "9", "10") for name in names], EVE)
+    source.add(bar(name, DAY, "10", "11", "9", "10") for name in names[:symbols])
+    await desk.world.set_clock(desk.closes(DAY, 15))
+    return source
+
+
+async def test_a_day_is_loaded_and_whole(desk: Desk) -> None:
+    await evening(desk, 20, 20)
+    outcome = await desk.run("prices")
+    assert outcome.status == "success"
+    assert outcome.details == {
+        "day": "2024-03-05", "bars": 20, "symbols": 20, "missing": 0, "bad_rows": 0, "bad_rows_named": [],
+    }  # fmt: skip
+    day = await desk.world.row(f"SELECT bars, whole, source FROM price_days WHERE day = '{DAY}'")
+    assert day == (20, True, "listed")
+
+
+@pytest.mark.parametrize(("came", "status"), [(18, "success"), (17, "skipped"), (0, "skipped")])
+async def test_a_day_is_whole_from_nine_tenths_of_the_market_on(desk: Desk, came: int, status: str) -> None:
+    await evening(desk, came, 20)
+    outcome = await desk.run("prices")
+    assert outcome.status == status
+    if status == "skipped":
+        assert outcome.reason == f"only {came} of 20 symbols have a bar for 2024-03-05 yet"
+    assert await desk.world.row(f"SELECT whole FROM price_days WHERE day = '{DAY}'") == (status == "success",)
+
+
+async def test_loading_again_changes_nothing_but_what_the_source_corrects(desk: Desk) -> None:
+    source = await evening(desk, 20, 20)
+    await desk.run("prices")
+    before = await desk.world.rows("SELECT * FROM bars ORDER BY symbol, day")
+    await desk.run("prices")
+    assert await desk.world.rows("SELECT * FROM bars ORDER BY symbol, day") == before
+    source.add([bar("S00", DAY, "10", "12", "9", "12")])
+    await desk.run("prices")
+    assert await desk.world.row(f"SELECT high FROM bars WHERE symbol = 'S00' AND day = '{DAY}'") == (12,)
+
+
+async def test_days_that_were_missed_are_loaded_too(desk: Desk) -> None:
+    source = await evening(desk, 20, 20)
+    source.add(bar(f"S{number:02d}", NEXT, "10", "11", "9", "10") for number in range(20))
+    await desk.world.set_clock(desk.closes(NEXT, 15))
+    assert (await desk.run("prices")).details["bars"] == 40
+
+
+async def test_the_first_load_of_all_takes_the_day_alone(desk: Desk) -> None:
+    await desk.world.set_clock(desk.closes(DAY, 15))
+    outcome = await desk.run("prices")
+    assert (outcome.status, outcome.details["bars"]) == ("success", 2)
+
+
+async def test_many_bars_go_in_several_statements(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "ROWS_A_STATEMENT", 3)
+    await evening(desk, 20, 20)
+    assert (await desk.run("prices")).details["symbols"] == 20
+
+
+async def test_a_source_that_cannot_answer_is_asked_again(desk: Desk) -> None:
+    (await evening(desk, 20, 20)).broken = True
+    with pytest.raises(Retry, match="out of order"):
+        await desk.run("prices")
+
+
+async def test_a_session_that_is_still_open_is_not_loaded(desk: Desk) -> None:
+    await evening(desk, 20, 20)
+    await desk.world.set_clock(desk.closes(DAY) - timedelta(minutes=1))
+    assert (await desk.run("prices")).status == "skipped"

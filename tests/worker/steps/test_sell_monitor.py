@@ -1,0 +1,167 @@
+"""The exits of what is held: one limit a session, and the market where RSI has recovered."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from tests.desk import DAY, NEXT, Desk
+from tests.world import ListedPrices, bar
+from trading.bars import Bar
+from trading.indicators import ema
+from trading.strategies.dip import exit_limit
+from worker.outcome import Retry
+
+# A rise and a long rest: EMA9 has come up to the price, and RSI remembers the rise, so a small dip leaves it over 50.
+CLOSES = np.array([*range(176, 200, 2), *[200] * 20], dtype=np.float64)
+
+RECOVERED = bar("AAA", NEXT, "199", "199.50", "198", "199")
+TOUCHED = bar("AAA", NEXT, "199", "200", "198", "199")
+FALLEN = bar("AAA", NEXT, "199", "199.50", "150", "150")
+LIMIT = exit_limit(float(ema(CLOSES, 9)[-1]), Decimal(199))
+
+
+def prices(desk: Desk) -> ListedPrices:
+    assert isinstance(desk.world.prices, ListedPrices)
+    return desk.world.prices
+
+
+async def held(desk: Desk, today: Bar = RECOVERED) -> None:
+    """Hold AAA since DAY's open; it is NEXT's open, and the closes up to DAY are known."""
+    await desk.held()
+    texts = [str(close) for close in CLOSES[::-1]]
+    bars = [bar("AAA", DAY - timedelta(days=age), *[text] * 4) for age, text in enumerate(texts)]
+    await desk.world.store_bars(bars, DAY)
+    prices(desk).add([today])
+    await desk.world.set_clock(desk.opens(NEXT))
+
+
+async def offered(desk: Desk, today: Bar, minutes: float = 370) -> int:
+    """Offer the held share at NEXT's open and come back some minutes later. Returns the order's id."""
+    await held(desk, today)
+    await desk.run("sell_monitor")
+    ((_, subject, _),) = await desk.follow_ups()
+    await desk.run("submit", subject)
+    await desk.world.change("DELETE FROM service_task_execution WHERE status = 'queued'")
+    await desk.world.set_clock(desk.opens(NEXT, 1))
+    await desk.run("order_sync")
+    await desk.world.set_clock(desk.opens(NEXT, minutes))
+    return int(subject.split(":")[0])
+
+
+async def exits(desk: Desk) -> list[tuple[object, ...]]:
+    columns = "order_type, variety, quantity, price, status, attempt, change"
+    return await desk.world.rows(f"SELECT {columns} FROM orders WHERE side = 'sell'")
+
+
+async def test_a_position_gets_its_limit_at_the_open(desk: Desk) -> None:
+    await held(desk)
+    outcome = await desk.run("sell_monitor")
+    assert outcome.details == {"positions": 1, "planned": 1, "to_market": 0, "without_price": []}
+    assert await exits(desk) == [("limit", "regular", 10, LIMIT, "planned", 1, None)]
+    (row,) = await desk.world.queued()
+    assert (row.task_name, row.scheduled_for, row.useful_until) == ("submit", desk.opens(NEXT), desk.closes(NEXT))
+
+
+async def test_the_limit_is_yesterdays_average_with_todays_open_floored_to_the_tick() -> None:
+    assert Decimal("0.8") * 200 + Decimal("0.2") * 199 - LIMIT < Decimal("0.2")
+    assert Decimal("199.8") > LIMIT
+
+
+async def test_looking_again_places_nothing_twice(desk: Desk) -> None:
+    await held(desk)
+    await desk.run("sell_monitor")
+    before = await exits(desk), await desk.follow_ups()
+    assert (await desk.run("sell_monitor")).details["planned"] == 0
+    assert (await exits(desk), await desk.follow_ups()) == before
+
+
+async def test_an_exit_that_ended_is_not_placed_again_in_the_same_session(desk: Desk) -> None:
+    await held(desk)
+    await desk.run("sell_monitor")
+    await desk.world.change("UPDATE orders SET status = 'rejected' WHERE side = 'sell'")
+    assert (await desk.run("sell_monitor")).details["planned"] == 0
+
+
+async def test_a_share_bought_today_gets_its_first_exit_in_the_next_session(desk: Desk) -> None:
+    await held(desk)
+    await desk.world.set_clock(desk.opens(DAY, 1))
+    assert (await desk.run("sell_monitor")).details == {"positions": 0, "planned": 0, "to_market": 0}
+    assert await exits(desk) == []
+
+
+async def test_a_recovered_share_is_sold_at_market_before_the_close(desk: Desk) -> None:
+    id_ = await offered(desk, RECOVERED)
+    assert (await desk.run("sell_monitor")).details["to_market"] == 1
+    assert await exits(desk) == [("limit", "regular", 10, LIMIT, "open", 2, {"limit_price": None})]
+    assert await desk.follow_ups() == [("submit", f"{id_}:2", desk.opens(NEXT, 370))]
+    await desk.run("submit", f"{id_}:2")
+    await desk.run("order_sync")
+    assert (await exits(desk))[0][:5] == ("market", "regular", 10, None, "filled")
+    position = await desk.world.row("SELECT exit_price, exit_reason, closed_at FROM positions")
+    assert position == (199, "RSI_EXIT", desk.opens(NEXT, 370))
+
+
+async def test_asking_for_the_market_again_changes_nothing(desk: Desk) -> None:
+    id_ = await offered(desk, RECOVERED)
+    await desk.run("sell_monitor")
+    before = await exits(desk), await desk.follow_ups()
+    assert (await desk.run("sell_monitor")).details["to_market"] == 0
+    assert (await exits(desk), await desk.follow_ups()) == before
+    await desk.run("submit", f"{id_}:2")
+    again = await desk.run("submit", f"{id_}:2")
+    assert (again.status, again.reason) == ("skipped", "the order is open")
+
+
+@pytest.mark.parametrize("today", [TOUCHED, FALLEN])
+async def test_a_limit_that_was_touched_or_a_share_still_down_is_left_alone(desk: Desk, today: Bar) -> None:
+    await offered(desk, today)
+    assert (await desk.run("sell_monitor")).details["to_market"] == 0
+    assert (await exits(desk))[0][5:] == (1, None)
+
+
+async def test_before_the_bar_is_whole_nothing_is_sold_at_market(desk: Desk) -> None:
+    await offered(desk, RECOVERED, minutes=369)
+    assert (await desk.run("sell_monitor")).details["to_market"] == 0
+
+
+async def test_who_wants_no_exit_on_rsi_gets_none(desk: Desk) -> None:
+    await offered(desk, RECOVERED)
+    await desk.world.change("UPDATE user_trading_config SET exit_on_ema9_or_rsi50 = false")
+    assert (await desk.run("sell_monitor")).details["to_market"] == 0
+
+
+async def test_a_position_without_an_exit_gets_its_limit_in_the_watch(desk: Desk) -> None:
+    await held(desk)
+    await desk.world.set_clock(desk.opens(NEXT, 370))
+    assert (await desk.run("sell_monitor")).details["planned"] == 1
+
+
+async def test_a_share_without_a_price_is_named_and_left(desk: Desk) -> None:
+    await held(desk)
+    del prices(desk).rows["AAA", NEXT]  # type: ignore[arg-type] # a text is a symbol at run time
+    outcome = await desk.run("sell_monitor")
+    assert outcome.details == {"positions": 1, "planned": 0, "to_market": 0, "without_price": ["AAA"]}
+
+
+async def test_a_source_that_cannot_answer_is_asked_again(desk: Desk) -> None:
+    await held(desk)
+    prices(desk).broken = True
+    with pytest.raises(Retry, match="out of order"):
+        await desk.run("sell_monitor")
+    assert await exits(desk) == []
+
+
+async def test_a_blocked_account_places_no_exit(desk: Desk) -> None:
+    await held(desk)
+    await desk.world.change("UPDATE broker_accounts SET status = 'blocked'")
+    assert (await desk.run("sell_monitor")).reason == "KILL_SWITCH: the account is blocked"
+
+
+@pytest.mark.parametrize("minutes", [-1, 375])
+async def test_outside_the_session_nothing_is_placed(desk: Desk, minutes: int) -> None:
+    await held(desk)
+    await desk.world.set_clock(desk.opens(NEXT, minutes))
+    assert (await desk.run("sell_monitor")).status == "skipped"
+    assert await exits(desk) == []

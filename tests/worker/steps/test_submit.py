@@ -1,0 +1,139 @@
+"""Sending an order: once, in its time, and never twice after a crash."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from adapters.brokers.base import NotSent, PlaceOutcome, Refused, Unknown
+from db.executions import Fenced
+from tests.desk import DAY, EVE, NEXT, Desk, killed
+from worker.outcome import Retry
+
+
+async def test_a_planned_order_is_placed_and_a_sync_follows(desk: Desk) -> None:
+    now = desk.closes(EVE, 35)
+    await desk.world.set_clock(now)
+    id_ = await desk.planned()
+    outcome = await desk.run("submit", f"{id_}:1")
+    assert outcome.details == {"order": id_, "state": "acked"}
+    assert await desk.order("status, broker_order_id, placed_at") == ("acked", "PTAGAAA", now)
+    assert await desk.follow_ups() == [("order_sync", "", now + timedelta(seconds=3))]
+    assert await desk.world.rows("SELECT event, to_status FROM order_events ORDER BY id") == [
+        ("planned", "planned"),
+        ("send", "sending"),
+        ("accept", "acked"),
+    ]
+
+
+async def test_submitting_again_changes_nothing(desk: Desk) -> None:
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    await desk.run("submit", f"{id_}:1")
+    outcome = await desk.run("submit", f"{id_}:1")
+    assert (outcome.status, outcome.reason) == ("skipped", "the order is acked")
+    assert await desk.world.rows("SELECT word FROM paper_orders") == [("parked",)]
+    assert len(await desk.follow_ups()) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_worker_killed_around_the_call_leaves_an_order_to_look_for(desk: Desk, when: str) -> None:
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    execution = await desk.world.running("submit", desk.who, f"{id_}:1")
+    with pytest.raises(asyncio.CancelledError):
+        await desk.run_as(execution, killed if when == "before" else None, killed)
+    assert await desk.order() == ("sending",)
+    again = await desk.world.fence_off(execution)
+    assert (await desk.run_as(again)).details == {"order": id_, "state": "unknown"}
+    assert [task for task, _, _ in await desk.follow_ups()] == ["reconcile"]
+    assert len(await desk.world.rows("SELECT 1 FROM paper_orders")) == (when == "after")
+
+
+async def test_a_worker_that_wakes_late_finds_itself_fenced(desk: Desk) -> None:
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    execution = await desk.world.running("submit", desk.who, f"{id_}:1")
+    await desk.world.fence_off(execution)
+    with pytest.raises(Fenced):
+        await desk.run_as(execution)
+    assert await desk.order() == ("planned",)
+
+
+async def test_what_was_provably_not_sent_is_tried_again_under_the_same_attempt(desk: Desk) -> None:
+    async def offline() -> PlaceOutcome:
+        return NotSent("no route to the broker")
+
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    execution = await desk.world.running("submit", desk.who, f"{id_}:1")
+    with pytest.raises(Retry, match="no route"):
+        await desk.run_as(execution, before=offline)
+    assert await desk.order("status, attempt") == ("planned", 1)
+    assert (await desk.run_as(execution)).details["state"] == "acked"
+
+
+async def test_a_refusal_ends_the_order_and_frees_its_money(desk: Desk) -> None:
+    async def refused() -> PlaceOutcome:
+        return Refused("margin blocked")
+
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    await desk.run("submit", f"{id_}:1", before=refused)
+    status, reason, reserved, closed_at = await desk.order("status, reason, reserved, closed_at")
+    assert (status, reason, closed_at) == ("rejected", "margin blocked", desk.closes(EVE, 35))
+    assert reserved == 0
+    assert await desk.follow_ups() == []
+
+
+async def test_an_unclear_answer_is_looked_into(desk: Desk) -> None:
+    async def silence() -> PlaceOutcome:
+        return Unknown("timed out")
+
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    await desk.run("submit", f"{id_}:1", after=silence)
+    assert await desk.order() == ("unknown",)
+    assert await desk.follow_ups() == [("reconcile", f"{id_}:1", desk.closes(EVE, 35))]
+
+
+async def test_a_blocked_account_sends_nothing(desk: Desk) -> None:
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    await desk.world.change("UPDATE broker_accounts SET status = 'blocked'")
+    assert (await desk.run("submit", f"{id_}:1")).details["code"] == "KILL_SWITCH"
+    assert await desk.order("status, reason, reserved") == ("denied", "KILL_SWITCH", 0)
+    assert await desk.world.rows("SELECT 1 FROM paper_orders") == []
+
+
+@pytest.mark.parametrize(("minutes", "state"), [(-19, "acked"), (-18, "denied"), (0, "denied"), (60, "denied")])
+async def test_an_after_market_order_is_sent_until_its_entry_ends(desk: Desk, minutes: int, state: str) -> None:
+    await desk.world.set_clock(desk.opens(DAY, minutes))
+    id_ = await desk.planned()
+    await desk.run("submit", f"{id_}:1")
+    assert await desk.order() == (state,)
+
+
+@pytest.mark.parametrize(("minutes", "state"), [(-1, "denied"), (0, "acked"), (374, "acked"), (375, "denied")])
+async def test_a_regular_order_is_sent_while_its_session_is_open(desk: Desk, minutes: int, state: str) -> None:
+    await desk.held()
+    await desk.world.set_clock(desk.opens(NEXT, minutes))
+    id_ = await desk.offered("118.00")
+    await desk.run("submit", f"{id_}:1")
+    assert await desk.world.row(f"SELECT status FROM orders WHERE id = {id_}") == (state,)
+
+
+async def test_an_older_attempt_does_nothing(desk: Desk) -> None:
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned(attempt=2)
+    outcome = await desk.run("submit", f"{id_}:1")
+    assert (outcome.status, outcome.reason) == ("skipped", "attempt 1 was followed by 2")
+    assert await desk.order() == ("planned",)
+
+
+async def test_a_sync_that_is_due_already_absorbs_the_next(desk: Desk) -> None:
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    first, second = await desk.planned("AAA"), await desk.planned("BBB")
+    await desk.run("submit", f"{first}:1")
+    await desk.run("submit", f"{second}:1")
+    assert [task for task, _, _ in await desk.follow_ups()] == ["order_sync"]
