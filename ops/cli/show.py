@@ -60,6 +60,7 @@ def show_report(console: Console, plan: Plan, report: Report) -> None:
         console.print(
             f"Equity of all accounts  {line}  {_rupees(report.curve[0])} to {_rupees(report.curve[-1])}",
             highlight=False,
+            soft_wrap=True,
         )
     _say_errors(console, report)
     _say_sum(console, report)

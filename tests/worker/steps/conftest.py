@@ -6,7 +6,8 @@ import pytest
 
 from ops.local import Servers
 from tests.desk import DAY, EVE, NEXT, Desk
-from tests.world import ListedPrices, bar, open_world
+from tests.market import open_market
+from tests.world import ListedPrices, World, bar, open_world
 
 
 @pytest.fixture
@@ -21,3 +22,9 @@ async def desk(servers: Servers) -> AsyncIterator[Desk]:
     )
     async with open_world(servers, prices) as world:
         yield Desk(world, await world.sign_up("asha"))
+
+
+@pytest.fixture
+async def market(servers: Servers) -> AsyncIterator[World]:
+    async with open_market(servers) as world:
+        yield world

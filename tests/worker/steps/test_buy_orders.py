@@ -72,8 +72,8 @@ async def test_every_candidate_is_journalled_with_why(desk: Desk) -> None:
     await desk.run("buy_orders")
     journal = "SELECT symbol, verdict, code, config_version, model_version, confidence, facts ->> 'rsi' FROM decisions"
     assert await desk.world.rows(f"{journal} ORDER BY symbol") == [
-        ("AAA", "approved", None, 1, None, None, "20.0"),
-        ("BBB", "refused", "not_oversold", 1, None, None, "40.0"),
+        ("AAA", "approved", None, 1, None, None, "20"),
+        ("BBB", "refused", "not_oversold", 1, None, None, "40"),
     ]
 
 

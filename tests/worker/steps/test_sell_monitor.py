@@ -31,7 +31,7 @@ async def held(desk: Desk, today: Bar = RECOVERED) -> None:
     """Hold AAA since DAY's open; it is NEXT's open, and the closes up to DAY are known."""
     await desk.held()
     texts = [str(close) for close in CLOSES[::-1]]
-    bars = [bar("AAA", DAY - timedelta(days=age), *[text] * 4) for age, text in enumerate(texts)]
+    bars = [bar("AAA", DAY - timedelta(days=age), text, text, text, text) for age, text in enumerate(texts)]
     await desk.world.store_bars(bars, DAY)
     prices(desk).add([today])
     await desk.world.set_clock(desk.opens(NEXT))

@@ -137,3 +137,23 @@ async def test_a_sync_that_is_due_already_absorbs_the_next(desk: Desk) -> None:
     await desk.run("submit", f"{first}:1")
     await desk.run("submit", f"{second}:1")
     assert [task for task, _, _ in await desk.follow_ups()] == ["order_sync"]
+
+
+async def test_a_change_that_may_not_have_arrived_is_asked_again(desk: Desk) -> None:
+    await desk.held()
+    await desk.world.set_clock(desk.opens(NEXT))
+    id_ = await desk.offered("130.00")
+    await desk.run("submit", f"{id_}:1")
+    await desk.world.change(f"UPDATE orders SET change = '{{\"limit_price\": null}}', attempt = 2 WHERE id = {id_}")
+    await desk.world.set_clock(desk.closes(NEXT, -5))
+    execution = await desk.world.running("submit", desk.who, f"{id_}:2")
+
+    async def silence() -> PlaceOutcome:
+        return Unknown("timed out")
+
+    with pytest.raises(Retry, match="has no answer: timed out"):
+        await desk.run_as(execution, after=silence)
+    assert (await desk.run_as(execution)).details == {"order": id_, "change": "accepted"}
+    assert await desk.world.rows("SELECT word, fill_price FROM paper_orders WHERE tag = 'SELLAAA'") == [
+        ("complete", 115)
+    ]
