@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -82,6 +82,10 @@ _BOOK = text(
 )
 
 
+_GET = select(AccountRow).where(AccountRow.id == bindparam("account_id"), AccountRow.user_id == bindparam("user_id"))
+_LOCK = _GET.with_for_update()
+
+
 class AccountRepository:
     """Queries over accounts and their cash."""
 
@@ -99,13 +103,11 @@ class AccountRepository:
 
     async def lock(self, user_id: int, account_id: int) -> AccountRow:
         """Return the account, locked until the transaction ends, so that two can never pass one limit."""
-        query = select(AccountRow).where(AccountRow.id == account_id, AccountRow.user_id == user_id)
-        return (await self.session.execute(query.with_for_update())).scalar_one()
+        return (await self.session.execute(_LOCK, {"user_id": user_id, "account_id": account_id})).scalar_one()
 
     async def get(self, user_id: int, account_id: int) -> AccountRow:
         """Return the account."""
-        query = select(AccountRow).where(AccountRow.id == account_id, AccountRow.user_id == user_id)
-        return (await self.session.execute(query)).scalar_one()
+        return (await self.session.execute(_GET, {"user_id": user_id, "account_id": account_id})).scalar_one()
 
     async def book(self, user_id: int, account_id: int, at: datetime, movements: list[CashMovement]) -> None:
         """Add cash movements, each once, and the account's balance with them. at: market time."""

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, select
+from sqlalchemy import CheckConstraint, ForeignKey, String, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -75,6 +75,9 @@ class ConfigSnapshot:
     version: int
 
 
+_SNAPSHOT = select(UserTradingConfigRow).where(UserTradingConfigRow.user_id == bindparam("user_id"))
+
+
 class UserTradingConfigRepository:
     """Queries over configurations."""
 
@@ -93,8 +96,7 @@ class UserTradingConfigRepository:
 
     async def snapshot(self, user_id: int) -> ConfigSnapshot:
         """Return the configuration as a value."""
-        query = select(UserTradingConfigRow).where(UserTradingConfigRow.user_id == user_id)
-        row = (await self.session.execute(query)).scalar_one()
+        row = (await self.session.execute(_SNAPSHOT, {"user_id": user_id})).scalar_one()
         values: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(TradingConfig)}
         return ConfigSnapshot(TradingConfig(**values), row.strategy, row.parameter_hash, row.version)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, exists, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, bindparam, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -40,6 +40,17 @@ class DecisionRow(Base):
     created_at: Mapped[Created]
 
 
+_JOURNAL = insert(DecisionRow.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]  # a Table, not any FromClause
+_MADE = select(
+    exists().where(
+        DecisionRow.account_id == bindparam("account_id"),
+        DecisionRow.task_name == bindparam("task_name"),
+        DecisionRow.day == bindparam("day"),
+        DecisionRow.execution_id == bindparam("execution_id"),
+    )
+)
+
+
 class DecisionRepository:
     """Queries over the journal."""
 
@@ -49,11 +60,9 @@ class DecisionRepository:
     async def journal(self, decisions: Sequence[dict[str, Any]]) -> None:
         """Store decisions; one that was journalled before is left alone."""
         if decisions:
-            await self.session.execute(insert(DecisionRow).values(list(decisions)).on_conflict_do_nothing())
+            await self.session.execute(_JOURNAL, list(decisions))
 
     async def made(self, account_id: int, task_name: str, day: date, execution_id: int) -> bool:
         """Tell whether an execution has journalled already: its first transaction was committed, its end was not."""
-        row = DecisionRow
-        mine = (row.account_id == account_id, row.task_name == task_name, row.day == day)
-        query = select(exists().where(*mine, row.execution_id == execution_id))
-        return bool((await self.session.execute(query)).scalar_one())
+        values = {"account_id": account_id, "task_name": task_name, "day": day, "execution_id": execution_id}
+        return bool((await self.session.execute(_MADE, values)).scalar_one())

@@ -146,7 +146,7 @@ class FollowUp:
 
 
 _FENCE = text(
-    "SELECT 1 FROM service_task_execution WHERE scheduled_for = :scheduled_for AND id = :id "
+    "SELECT market_now() FROM service_task_execution WHERE scheduled_for = :scheduled_for AND id = :id "
     "AND generation = :generation AND status = 'running' FOR SHARE"
 )
 
@@ -184,11 +184,16 @@ class ServiceTaskRepository:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def fence(self, execution: Execution) -> None:
-        """Lock the execution FOR SHARE under its generation, first in every transaction of a step. Raises Fenced."""
+    async def fence(self, execution: Execution) -> datetime:
+        """Lock the execution FOR SHARE under its generation, first in every transaction of a step.
+
+        Returns market now, by which the transaction's gates are judged. Raises Fenced.
+        """
         key = {"scheduled_for": execution.scheduled_for, "id": execution.id, "generation": execution.generation}
-        if (await self.session.execute(_FENCE, key)).scalar_one_or_none() is None:
+        now: datetime | None = (await self.session.execute(_FENCE, key)).scalar_one_or_none()
+        if now is None:
             raise Fenced(execution.id, execution.generation)
+        return now
 
     async def follow_up(self, execution: Execution, follow_ups: Sequence[FollowUp]) -> None:
         """Insert follow-ups for the same user and account; one that exists already is left alone."""

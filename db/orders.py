@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -95,42 +95,48 @@ class OrderEventRow(Base):
     created_at: Mapped[Created]
 
 
+# Built once: building a statement costs more than running it.
+_MINE = (OrderRow.user_id == bindparam("user_id"), OrderRow.account_id == bindparam("account_id"))
+_PLAN = insert(OrderRow).on_conflict_do_nothing().returning(OrderRow)
+_READ = select(OrderRow).where(OrderRow.id == bindparam("order_id"), *_MINE)
+_GET = _READ.with_for_update()
+_LIVE = select(OrderRow).where(*_MINE, OrderRow.status.in_(bindparam("states", expanding=True))).order_by(OrderRow.id)
+_BY_TAGS = select(OrderRow).where(*_MINE, OrderRow.tag.in_(bindparam("tags", expanding=True))).order_by(OrderRow.id)
+
+
 class OrderRepository:
     """Queries over orders; account-scoped, and always by user too."""
 
     def __init__(self, session: AsyncSession, user_id: int, account_id: int) -> None:
         self.session, self.user_id, self.account_id = session, user_id, account_id
-        self._mine = (OrderRow.user_id == user_id, OrderRow.account_id == account_id)
+        self._mine = {"user_id": user_id, "account_id": account_id}
 
     async def plan(self, orders: Sequence[dict[str, Any]], at: datetime) -> list[OrderRow]:
         """Insert planned orders; an intent that has one already keeps it. Returns the new ones, in rank order."""
         if not orders:
             return []
-        rows = [{"user_id": self.user_id, "account_id": self.account_id, **order} for order in orders]
-        made = insert(OrderRow).values(rows).on_conflict_do_nothing().returning(OrderRow)
-        planned = sorted((await self.session.execute(made)).scalars(), key=lambda order: order.rank)
+        made = await self.session.execute(_PLAN, [{**self._mine, **order} for order in orders])
+        planned = sorted(made.scalars(), key=lambda order: order.rank)
         for order in planned:
             self.note(order, "planned", None, at)
         return planned
 
     async def get(self, order_id: int) -> OrderRow:
         """Return an order, locked."""
-        query = select(OrderRow).where(OrderRow.id == order_id, *self._mine).with_for_update()
-        return (await self.session.execute(query)).scalar_one()
+        return (await self.session.execute(_GET, {"order_id": order_id, **self._mine})).scalar_one()
 
     async def read(self, order_id: int) -> OrderRow:
         """Return an order as it stood, for a look that changes nothing."""
-        return (await self.session.execute(select(OrderRow).where(OrderRow.id == order_id, *self._mine))).scalar_one()
+        return (await self.session.execute(_READ, {"order_id": order_id, **self._mine})).scalar_one()
 
     async def live(self, states: Collection[OrderState] = LIVE) -> list[OrderRow]:
         """Return the orders in the given states, oldest first."""
-        query = select(OrderRow).where(*self._mine, OrderRow.status.in_([str(state) for state in states]))
-        return list((await self.session.execute(query.order_by(OrderRow.id))).scalars())
+        values = {"states": [str(state) for state in states], **self._mine}
+        return list((await self.session.execute(_LIVE, values)).scalars())
 
     async def by_tags(self, tags: Collection[str]) -> list[OrderRow]:
         """Return the orders with the given tags."""
-        query = select(OrderRow).where(*self._mine, OrderRow.tag.in_(list(tags)))
-        return list((await self.session.execute(query.order_by(OrderRow.id))).scalars())
+        return list((await self.session.execute(_BY_TAGS, {"tags": list(tags), **self._mine})).scalars())
 
     def note(
         self, order: OrderRow, event: str, before: str | None, at: datetime, facts: dict[str, Any] | None = None

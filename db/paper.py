@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, case, func, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, bindparam, case, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -57,6 +57,17 @@ class PaperOrderRow(Base):
         return f"P{self.tag}"
 
 
+_ACCOUNT = PaperOrderRow.account_id == bindparam("account_id")
+_LOCK = select(PaperBookRow).where(PaperBookRow.account_id == bindparam("account_id")).with_for_update()
+_RESTING = (
+    select(PaperOrderRow)
+    .where(_ACCOUNT, PaperOrderRow.word.in_(("parked", "open")))
+    .order_by(PaperOrderRow.session_day, PaperOrderRow.symbol, PaperOrderRow.tag)
+)
+_BY_TAG = select(PaperOrderRow).where(_ACCOUNT, PaperOrderRow.tag == bindparam("tag"))
+_BOOK = select(PaperOrderRow).where(_ACCOUNT, PaperOrderRow.session_day >= bindparam("since"))
+
+
 class PaperRepository:
     """Queries over the paper venue's book."""
 
@@ -65,27 +76,19 @@ class PaperRepository:
 
     async def lock(self, account_id: int) -> PaperBookRow:
         """Return an account's book, locked: the venue handles one request of an account at a time."""
-        query = select(PaperBookRow).where(PaperBookRow.account_id == account_id).with_for_update()
-        return (await self.session.execute(query)).scalar_one()
+        return (await self.session.execute(_LOCK, {"account_id": account_id})).scalar_one()
 
     async def resting(self, account_id: int) -> list[PaperOrderRow]:
         """Return the orders that may still fill, in the venue's priority: older first, then by symbol."""
-        query = (
-            select(PaperOrderRow)
-            .where(PaperOrderRow.account_id == account_id, PaperOrderRow.word.in_(("parked", "open")))
-            .order_by(PaperOrderRow.session_day, PaperOrderRow.symbol, PaperOrderRow.tag)
-        )
-        return list((await self.session.execute(query)).scalars())
+        return list((await self.session.execute(_RESTING, {"account_id": account_id})).scalars())
 
     async def by_tag(self, account_id: int, tag: str) -> PaperOrderRow | None:
         """Return the order placed under a tag, if the venue has it."""
-        query = select(PaperOrderRow).where(PaperOrderRow.account_id == account_id, PaperOrderRow.tag == tag)
-        return (await self.session.execute(query)).scalar_one_or_none()
+        return (await self.session.execute(_BY_TAG, {"account_id": account_id, "tag": tag})).scalar_one_or_none()
 
     async def book(self, account_id: int, since: date) -> list[PaperOrderRow]:
         """Return every order of an account for sessions from a day on."""
-        query = select(PaperOrderRow).where(PaperOrderRow.account_id == account_id, PaperOrderRow.session_day >= since)
-        return list((await self.session.execute(query)).scalars())
+        return list((await self.session.execute(_BOOK, {"account_id": account_id, "since": since})).scalars())
 
     async def free_shares(self, account_id: int, symbol: str) -> int:
         """Return the shares of a symbol that may still be sold: bought, less sold, less on offer in resting sales."""

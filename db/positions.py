@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -87,6 +87,23 @@ class PositionRow(Base):
         self.charges, self.closed_at = position.charges, position.closed_at
 
 
+_OPEN = (
+    select(PositionRow)
+    .where(
+        PositionRow.user_id == bindparam("user_id"),
+        PositionRow.account_id == bindparam("account_id"),
+        PositionRow.closed_at.is_(None),
+    )
+    .order_by(PositionRow.symbol)
+)
+_KNOWN = select(FillRow.broker_fill_id).where(
+    FillRow.account_id == bindparam("account_id"),
+    FillRow.user_id == bindparam("user_id"),
+    FillRow.broker_fill_id.in_(bindparam("ids", expanding=True)),
+)
+_BOOK = insert(FillRow).on_conflict_do_nothing().returning(FillRow.id)
+
+
 class PositionRepository:
     """Queries over positions of one account."""
 
@@ -95,12 +112,8 @@ class PositionRepository:
 
     async def open(self) -> list[PositionRow]:
         """Return the open positions, by symbol."""
-        query = select(PositionRow).where(
-            PositionRow.user_id == self.user_id,
-            PositionRow.account_id == self.account_id,
-            PositionRow.closed_at.is_(None),
-        )
-        return list((await self.session.execute(query.order_by(PositionRow.symbol))).scalars())
+        mine = {"user_id": self.user_id, "account_id": self.account_id}
+        return list((await self.session.execute(_OPEN, mine)).scalars())
 
     def add(self, position: Position) -> PositionRow:
         """Store a new position."""
@@ -120,12 +133,8 @@ class FillRepository:
 
     async def known(self, broker_fill_ids: Collection[str]) -> set[str]:
         """Return which of the broker's fill ids are booked already."""
-        query = select(FillRow.broker_fill_id).where(
-            FillRow.account_id == self.account_id,
-            FillRow.user_id == self.user_id,
-            FillRow.broker_fill_id.in_(list(broker_fill_ids)),
-        )
-        return set((await self.session.execute(query)).scalars())
+        values = {"user_id": self.user_id, "account_id": self.account_id, "ids": list(broker_fill_ids)}
+        return set((await self.session.execute(_KNOWN, values)).scalars())
 
     async def book(self, order_id: int, broker_fill_id: str, fill: Fill) -> bool:
         """Store a fill. Returns False when it was booked before."""
@@ -141,5 +150,4 @@ class FillRepository:
             "charges": fill.charges,
             "filled_at": fill.at,
         }
-        made = insert(FillRow).values(**values).on_conflict_do_nothing().returning(FillRow.id)
-        return (await self.session.execute(made)).scalar_one_or_none() is not None
+        return (await self.session.execute(_BOOK, values)).scalar_one_or_none() is not None

@@ -1,6 +1,7 @@
 """What the scheduler looks at again and again: waiting rows, due follow-ups, unanswered bells, dead leases."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -120,11 +121,45 @@ _BUSY = text(
 )
 
 
+# What a scheduler needs to know before it does anything: most wake-ups end here.
+_OUTLOOK = text(
+    """
+    SELECT c.at IS NOT NULL AS replay,
+        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL AND firing_slot IS NULL) AS unplanned,
+        EXISTS (SELECT FROM schedules
+                WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= market_now())) AS due,
+        EXISTS (SELECT FROM service_task_execution WHERE status = 'waiting') AS waiting,
+        EXISTS (SELECT FROM service_task_execution
+                WHERE status IN ('queued', 'retrying') AND rung_at IS NULL AND scheduled_for <= market_now()
+                  AND coalesce(next_attempt_at, '-infinity') <= now()) AS unrung,
+        EXISTS (SELECT FROM service_task_execution
+                WHERE status IN ('queued', 'running', 'retrying') AND scheduled_for <= market_now()) AS busy
+    FROM (SELECT 1) one LEFT JOIN market_clock c ON true
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What there may be to do. busy: something due is queued, running or retrying."""
+
+    replay: bool
+    unplanned: bool
+    due: bool
+    waiting: bool
+    unrung: bool
+    busy: bool
+
+
 class SweepRepository:
     """The statements of the sweep. All need the system scope."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
+
+    async def outlook(self) -> Outlook:
+        """Return what there may be to do at market now."""
+        return Outlook(*(await self.session.execute(_OUTLOOK)).one())
 
     async def make_ready(self, chunk: int) -> list[Bell]:
         """Queue waiting executions whose prerequisites are all met. Returns their bells."""

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
-_AS_USER = text("SELECT set_config('muhurat.user_id', :user_id, true), set_config('muhurat.scope', '', true)")
-_AS_SYSTEM = text("SELECT set_config('muhurat.scope', 'system', true), set_config('muhurat.user_id', '', true)")
-_READ_ONLY = text("SET TRANSACTION READ ONLY")
+# One statement says who looks and whether he may write; it ends with the transaction.
+_ENTER = text(
+    "SELECT set_config('muhurat.user_id', :user_id, true), set_config('muhurat.scope', :scope, true), "
+    "set_config('transaction_read_only', :read_only, true)"
+)
 
 
 class Database:
@@ -24,15 +26,14 @@ class Database:
         user_id: the user whose rows are visible; None is the system, which sees all.
         """
         async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            await _enter(session, user_id)
+            await _enter(session, user_id, "off")
             yield session
 
     @asynccontextmanager
     async def reading(self, user_id: int | None) -> AsyncIterator[AsyncSession]:
         """Yield a session that can only read."""
         async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            await session.execute(_READ_ONLY)
-            await _enter(session, user_id)
+            await _enter(session, user_id, "on")
             yield session
 
     async def close(self) -> None:
@@ -40,8 +41,6 @@ class Database:
         await self.engine.dispose()
 
 
-async def _enter(session: AsyncSession, user_id: int | None) -> None:
-    if user_id is None:
-        await session.execute(_AS_SYSTEM)
-    else:
-        await session.execute(_AS_USER, {"user_id": str(user_id)})
+async def _enter(session: AsyncSession, user_id: int | None, read_only: str) -> None:
+    values = {"user_id": "" if user_id is None else str(user_id), "scope": "system" if user_id is None else ""}
+    await session.execute(_ENTER, {**values, "read_only": read_only})

@@ -14,7 +14,6 @@ from config.logs import configure_logs
 from config.servers import SettingsError
 from config.settings import Settings, read_settings
 from db.calendar import CalendarRepository
-from db.clock import ClockRepository, MarketTime
 from db.engine import DatabaseError, check_database, make_engine
 from db.transaction import Database
 from migrations.run import head
@@ -61,18 +60,15 @@ class Scheduler:
 
     async def _turn(self, due: Due) -> bool:
         """Do everything once. Returns whether anything was done."""
-        clock = await self._clock()
-        await due.plan_new(clock.replay)
-        fired = await due.fire(clock.replay)
-        rung = await self.sweep.ring_ready()
+        outlook = await self.sweep.outlook()
+        if outlook.unplanned:
+            await due.plan_new(outlook.replay)
+        fired = await due.fire(outlook.replay) if outlook.due else 0
+        rung = await self.sweep.ring_ready() if fired or outlook.waiting or outlook.unrung else 0
         await self.sweep.heal()
-        if fired or rung:
-            return True
-        return clock.replay and await self.replay.advance()
-
-    async def _clock(self) -> MarketTime:
-        async with self.database.reading(None) as session:
-            return await ClockRepository(session).read()
+        if fired or rung or not outlook.replay:
+            return bool(fired or rung)
+        return not outlook.busy and await self.replay.advance()
 
 
 async def _schedule(settings: Settings) -> None:

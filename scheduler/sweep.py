@@ -5,7 +5,7 @@ import time
 import structlog
 
 from db.executions import Bell
-from db.sweeps import SweepRepository
+from db.sweeps import Outlook, SweepRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
 from worker.bells.ringing import Bells
@@ -25,6 +25,11 @@ class Sweep:
         self.lease_seconds, self.every_seconds = lease_seconds, every_seconds
         self._seen_at: float | None = None
         self._patient_until = 0.0
+
+    async def outlook(self) -> Outlook:
+        """Return what there may be to do."""
+        async with self.database.reading(None) as session:
+            return await SweepRepository(session).outlook()
 
     async def ring_ready(self) -> int:
         """Ring waiting executions whose prerequisites are met, and follow-ups and retries that are due."""

@@ -8,7 +8,6 @@ from datetime import date
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.accounts import AccountRepository, AccountRow
-from db.clock import ClockRepository
 from db.configs import ConfigSnapshot, UserTradingConfigRepository
 from db.decisions import DecisionRepository
 from db.executions import Execution, ServiceTaskRepository
@@ -50,9 +49,8 @@ async def buy_orders(resources: Resources, execution: Execution) -> Outcome:
     target = resources.calendar.next_session(day)
     async with resources.database.transaction(user_id) as session:
         tasks = ServiceTaskRepository(session)
-        await tasks.fence(execution)
+        now = await tasks.fence(execution)
         account = await AccountRepository(session).lock(user_id, account_id)
-        now = (await ClockRepository(session).read()).now
         if account.status != "active":
             return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")
         if now >= target.opens - AMO_ENDS:

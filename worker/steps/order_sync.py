@@ -6,7 +6,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from adapters.brokers.base import Failed
 from db.accounts import AccountRepository
-from db.clock import ClockRepository
 from db.executions import Execution, FollowUp, ServiceTaskRepository
 from db.orders import OrderRepository
 from trading.calendar import Calendar
@@ -24,8 +23,8 @@ _UNSENT = frozenset({OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN}
 async def order_sync(resources: Resources, execution: Execution) -> Outcome:
     """Bring orders, fills, positions and cash up to the broker's book. Raises Retry when it cannot be read."""
     user_id, account_id = owner(execution)
+    now = execution.market_now
     async with resources.database.reading(user_id) as session:
-        now = (await ClockRepository(session).read()).now
         account = await AccountRepository(session).get(user_id, account_id)
         live = await OrderRepository(session, user_id, account_id).live()
     today = resources.calendar.exchange_day(now)

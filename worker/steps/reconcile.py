@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from adapters.brokers.base import BookOrder, Capabilities, Failed
 from db.accounts import AccountRepository
-from db.clock import ClockRepository
 from db.executions import Execution, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
 from trading.orders import OrderEvent, OrderState, reported
@@ -26,7 +25,7 @@ async def reconcile(resources: Resources, execution: Execution) -> Outcome:
     async with resources.database.reading(user_id) as session:
         account = await AccountRepository(session).get(user_id, account_id)
         order = await OrderRepository(session, user_id, account_id).read(subject.order_id)
-        now = (await ClockRepository(session).read()).now
+        now = execution.market_now
     if reason := _settled(order, subject):
         return skipped(reason, order=order.id)
     broker = resources.broker(account)

@@ -6,7 +6,6 @@ from datetime import datetime
 
 from adapters.prices.base import PriceSourceError
 from db.accounts import AccountRepository, AccountRow
-from db.clock import ClockRepository
 from db.configs import ConfigSnapshot, UserTradingConfigRepository
 from db.executions import Execution, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
@@ -75,7 +74,7 @@ async def _look(resources: Resources, execution: Execution) -> _View | Outcome:
     user_id, account_id = owner(execution)
     calendar = resources.calendar
     async with resources.database.reading(user_id) as session:
-        now = (await ClockRepository(session).read()).now
+        now = execution.market_now
         today = _open_session(calendar, now)
         if today is None:
             return skipped(f"{DenyCode.MARKET_CLOSED}: no session is open")

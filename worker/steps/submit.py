@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from adapters.brokers.base import Accepted, Broker, NotSent, Placement, PlaceOutcome, Refused
 from db.accounts import AccountRepository, AccountRow
-from db.clock import ClockRepository
 from db.executions import Execution, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
 from trading.calendar import Calendar
@@ -56,9 +55,8 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
     user_id, account_id = owner(execution)
     subject = OrderSubject.of(execution)
     async with resources.database.transaction(user_id) as session:
-        await ServiceTaskRepository(session).fence(execution)
+        now = await ServiceTaskRepository(session).fence(execution)
         account = await AccountRepository(session).lock(user_id, account_id)
-        now = (await ClockRepository(session).read()).now
         orders = OrderRepository(session, user_id, account_id)
         order = await orders.get(subject.order_id)
         if order.attempt != subject.attempt:
@@ -126,11 +124,11 @@ async def _end_change(resources: Resources, execution: Execution, outcome: Place
 async def _again(session: AsyncSession, execution: Execution) -> tuple[OrderRepository, OrderRow, datetime]:
     """Begin the second transaction like the first: fenced, the account locked, the order as it stands now."""
     user_id, account_id = owner(execution)
-    await ServiceTaskRepository(session).fence(execution)
+    now = await ServiceTaskRepository(session).fence(execution)
     await AccountRepository(session).lock(user_id, account_id)
     orders = OrderRepository(session, user_id, account_id)
     order = await orders.get(OrderSubject.of(execution).order_id)
-    return orders, order, (await ClockRepository(session).read()).now
+    return orders, order, now
 
 
 def _denial(account: AccountRow, order: OrderRow, calendar: Calendar, now: datetime) -> DenyCode | None:

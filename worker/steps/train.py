@@ -8,7 +8,6 @@ import sklearn
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # published without types
 
 from db.bars import BarRepository
-from db.clock import ClockRepository
 from db.configs import UserTradingConfigRepository
 from db.executions import Execution, ServiceTaskRepository
 from db.models import MLModelRepository, MLModelRow
@@ -49,7 +48,7 @@ async def train(resources: Resources, execution: Execution) -> Outcome:
 
 async def _begin(resources: Resources, execution: Execution, job_id: int) -> Outcome | tuple[FeatureParameters, int]:
     async with resources.database.transaction(None) as session:
-        await ServiceTaskRepository(session).fence(execution)
+        now = await ServiceTaskRepository(session).fence(execution)
         models = MLModelRepository(session)
         job = await models.job(job_id)
         if job.status == "completed":
@@ -59,7 +58,7 @@ async def _begin(resources: Resources, execution: Execution, job_id: int) -> Out
             raise Refuse(job.error_message or f"job {job_id} failed before")
         stored = await UserTradingConfigRepository(session).parameters(job.parameter_hash)
         job.status = "running"
-        job.started_at = job.started_at or (await ClockRepository(session).read()).now
+        job.started_at = job.started_at or now
         return FeatureParameters(rsi_period=int(stored.parameters["rsi_period"])), job.seed
 
 
@@ -75,8 +74,7 @@ async def _store(
 ) -> Outcome:
     sha256 = hashlib.sha256(artifact).hexdigest()
     async with resources.database.transaction(None) as session:
-        await ServiceTaskRepository(session).fence(execution)
-        now = (await ClockRepository(session).read()).now
+        now = await ServiceTaskRepository(session).fence(execution)
         models = MLModelRepository(session)
         job = await models.job(job_id)
         accuracy = _number(trained.metrics.get("accuracy"))
@@ -104,10 +102,10 @@ async def _store(
 
 async def _fail(resources: Resources, execution: Execution, job_id: int, message: str) -> None:
     async with resources.database.transaction(None) as session:
-        await ServiceTaskRepository(session).fence(execution)
+        now = await ServiceTaskRepository(session).fence(execution)
         job = await MLModelRepository(session).job(job_id)
         job.status, job.error_message = "failed", message[:_MESSAGE_LENGTH]
-        job.completed_at = (await ClockRepository(session).read()).now
+        job.completed_at = now
 
 
 def _number(value: Json) -> float | None:
