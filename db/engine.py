@@ -11,6 +11,8 @@ from db import tables
 # A connection that idles inside a transaction holds locks of the money path: the server ends it.
 IDLE_IN_TRANSACTION_MS = 60_000
 CONNECT_SECONDS = 5
+# Every statement of ours, prepared once a connection.
+PREPARED_STATEMENTS = 500
 
 # Whoever opens an engine knows every table: a foreign key names one that its own file does not import.
 METADATA = tables.metadata
@@ -29,6 +31,7 @@ def make_engine(url: str, pool_size: int = 5, application: str = "muhurat") -> A
         pool_pre_ping=False,
         connect_args={
             "timeout": CONNECT_SECONDS,
+            "prepared_statement_cache_size": PREPARED_STATEMENTS,
             "server_settings": {
                 "application_name": application,
                 "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),

@@ -1,5 +1,6 @@
 """The dip strategy over a symbol's past, by the live strategy's own rules: its trades train and judge the predictor."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from trading.bars import Bars, Days, Floats
 from trading.charges import charges
 from trading.config import TradingConfig
-from trading.features import FeatureParameters, feature_history
+from trading.features import FeatureParameters, feature_histories
 from trading.strategies.base import price_of
 from trading.strategies.dip import exit_limit, exits_on_rsi, gates, order_quantity
 from trading.values import Price, Quantity, Side, Symbol
@@ -56,7 +57,18 @@ def dip_trades(bars: Bars, config: TradingConfig, parameters: FeatureParameters)
     Signal at a close, entry at the next open, exits from the day after the entry. The model is not asked; a trade still
     open at the last bar is left out.
     """
-    history = feature_history(bars, parameters)
+    return next(all_dip_trades([bars], config, parameters))
+
+
+def all_dip_trades(
+    bars: Sequence[Bars], config: TradingConfig, parameters: FeatureParameters
+) -> Iterator[DipTrades]:
+    """Yield the trades of each symbol, in the order given, as `dip_trades` finds them."""
+    for one, history in zip(bars, feature_histories(bars, parameters), strict=True):
+        yield _trades(one, history, config)
+
+
+def _trades(bars: Bars, history: dict[str, Floats], config: TradingConfig) -> DipTrades:
     refused = np.any(list(gates(history, config).values()), axis=0)
     trades: list[_Trade] = []
     free_from = 0

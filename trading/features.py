@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -14,6 +14,9 @@ from trading.values import Symbol
 
 FEATURE_VERSION = 1
 """Raised when a definition changes, so that a parameter set gets a new hash and no old table is taken for a new one."""
+
+SYMBOLS_AT_ONCE = 128
+"""Of a feature history: five years of them fill some 100 MB."""
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -122,11 +125,20 @@ def feature_history(bars: Bars, parameters: FeatureParameters) -> dict[str, Floa
 
     NaN before the MIN_BARS-th bar.
     """
-    columns = columns_of(panel_of([bars], LONGEST_WINDOW + len(bars)), len(bars), parameters.rsi_period)
-    history = {name: values[:, 0].copy() for name, values in columns.items()}
-    for values in history.values():
-        values[: MIN_BARS - 1] = np.nan
-    return history
+    return next(feature_histories([bars], parameters))
+
+
+def feature_histories(bars: Sequence[Bars], parameters: FeatureParameters) -> Iterator[dict[str, Floats]]:
+    """Yield the feature history of each symbol, in the order given; symbols are computed many at a time."""
+    for start in range(0, len(bars), SYMBOLS_AT_ONCE):
+        part = list(bars[start : start + SYMBOLS_AT_ONCE])
+        rows = max(len(one) for one in part)
+        columns = columns_of(panel_of(part, LONGEST_WINDOW + rows), rows, parameters.rsi_period)
+        for number, one in enumerate(part):
+            history = {name: values[rows - len(one) :, number].copy() for name, values in columns.items()}
+            for values in history.values():
+                values[: MIN_BARS - 1] = np.nan
+            yield history
 
 
 def _unusable(bars: Bars, day: date) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from datetime import date
 
 import sklearn
@@ -11,7 +12,7 @@ from db.bars import BarRepository
 from db.configs import UserTradingConfigRepository
 from db.executions import Execution, ServiceTaskRepository
 from db.models import MLModelRepository, MLModelRow
-from trading.backtest import dip_trades
+from trading.backtest import all_dip_trades
 from trading.bars import Bars
 from trading.config import DEFAULTS
 from trading.features import FeatureParameters
@@ -20,6 +21,9 @@ from trading.predictor import train as fit
 from worker.outcome import Json, Outcome, Refuse, done
 from worker.resources import Resources
 
+# The model is asked about dips that some configuration would buy, not only about the default's few: a looser entry
+# gives it four times the examples.
+LESSONS = replace(DEFAULTS, rsi_oversold=40.0, rsi_extreme_oversold=30.0)
 # More than any source has: half a century of sessions.
 ALL_BARS = 12_500
 # Sums of several threads differ in the last bits from run to run; one thread gives the same model anywhere.
@@ -64,7 +68,7 @@ async def _begin(resources: Resources, execution: Execution, job_id: int) -> Out
 
 def _learn(bars: list[Bars], parameters: FeatureParameters, seed: int) -> tuple[Trained, bytes]:
     with threadpool_limits(THREADS):
-        trades = [dip_trades(one, DEFAULTS, parameters) for one in bars]
+        trades = list(all_dip_trades(bars, LESSONS, parameters))
         trained = fit(dataset_of(trades), seed)
         return trained, to_artifact(trained)
 
