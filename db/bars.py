@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 import numpy as np
-from sqlalchemy import Index, func, select, text
+from sqlalchemy import Index, bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -66,6 +66,10 @@ _ARRAYS = """
     array_agg(b.close::float8 ORDER BY b.day) AS closes, array_agg(b.volume::float8 ORDER BY b.day) AS volumes
 """
 
+_TRADED_ON = select(func.count()).where(
+    BarRow.day == bindparam("day"), BarRow.symbol.in_(bindparam("symbols", expanding=True))
+)
+
 # One row a symbol, its bars as arrays: that keeps the decoding out of Python.
 _HISTORY = text(
     f"""
@@ -122,6 +126,10 @@ class BarRepository:
     async def count_on(self, day: date) -> int:
         """Return how many symbols have a bar on a day."""
         return (await self.session.execute(select(func.count()).where(BarRow.day == day))).scalar_one()
+
+    async def traded_on(self, day: date, symbols: Sequence[Symbol]) -> int:
+        """Return how many of the symbols have a bar on a day."""
+        return (await self.session.execute(_TRADED_ON, {"day": day, "symbols": list(symbols)})).scalar_one()
 
     async def history(self, day: date, limit: int, symbols: Sequence[Symbol] | None = None) -> list[Bars]:
         """Return the last bars up to a day of every symbol, or of the named ones, by symbol."""

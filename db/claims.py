@@ -35,14 +35,17 @@ class Settlement:
 
 _CLAIM = text(
     """
-    WITH held AS MATERIALIZED (
+    WITH lease AS MATERIALIZED (
+        -- Holds the sweep off: who is declared dead while this claim is open would keep what it claims.
+        SELECT p.name FROM worker_processes p
+        WHERE p.name = :worker AND p.ended_at IS NULL AND p.gone_at IS NULL AND p.lease_until > now() FOR KEY SHARE),
+    held AS MATERIALIZED (
         SELECT e.scheduled_for, e.id, market_now() AS market_now
         FROM service_task_execution e
         JOIN unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
              AS w(scheduled_for, id, generation) ON e.scheduled_for = w.scheduled_for AND e.id = w.id
         WHERE e.generation = w.generation AND e.status IN ('queued', 'retrying')
-          AND EXISTS (SELECT FROM worker_processes p
-                      WHERE p.name = :worker AND p.ended_at IS NULL AND p.lease_until > now())
+          AND EXISTS (SELECT FROM lease)
         ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
     UPDATE service_task_execution e
     SET status = CASE WHEN e.useful_until < held.market_now THEN 'skipped' ELSE 'running' END,
@@ -83,7 +86,8 @@ _SETTLE = text(
 _FOLLOWED = text(
     """
     UPDATE service_task_execution SET rung_at = now()
-    WHERE status = 'queued' AND parent_id = ANY(CAST(:ids AS bigint[])) AND rung_at IS NULL
+    WHERE status IN ('queued', 'retrying') AND parent_id = ANY(CAST(:ids AS bigint[])) AND rung_at IS NULL
+      AND status = 'queued'
       AND scheduled_for <= market_now()
     RETURNING task_name, queue, scheduled_for, id, generation
     """
@@ -134,8 +138,19 @@ _HAND_BACK = text(
     FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
          AS w(scheduled_for, id, generation)
     WHERE e.scheduled_for = w.scheduled_for AND e.id = w.id AND e.generation = w.generation AND e.status = 'running'
+      AND e.worker = :worker
     """
 )
+
+
+_LEASE = text(
+    "SELECT EXISTS (SELECT FROM worker_processes "
+    "WHERE name = :worker AND ended_at IS NULL AND gone_at IS NULL AND lease_until > now())"
+)
+
+
+class NoLeaseError(Exception):
+    """A worker without a live lease asked for work: it may take none until its supervisor renews."""
 
 
 class LedgerRepository:
@@ -147,9 +162,11 @@ class LedgerRepository:
     async def claim(self, bells: Sequence[Bell], worker: str) -> list[Execution]:
         """Take the executions that are still due under the bell's generation; late ones end skipped.
 
-        Nothing is taken by a worker without a live lease. Copies and locked rows are left out of the answer.
+        Copies and locked rows are left out of the answer. Raises NoLeaseError.
         """
-        rows = await self.session.execute(_CLAIM, {**_keys(bells), "worker": worker})
+        rows = (await self.session.execute(_CLAIM, {**_keys(bells), "worker": worker})).all()
+        if not rows and not (await self.session.execute(_LEASE, {"worker": worker})).scalar_one():
+            raise NoLeaseError(f"worker {worker} has no live lease")
         return [Execution(*row[:11]) for row in rows if row.status == "running"]
 
     async def settle(self, settlements: Sequence[Settlement], worker: str) -> list[Bell]:
@@ -178,9 +195,12 @@ class LedgerRepository:
         await self.session.execute(text(f"NOTIFY {SETTLED_CHANNEL}"))
         return bells
 
-    async def hand_back(self, executions: Sequence[Execution]) -> None:
-        """Return claimed executions that never began, under a new generation and without counting an attempt."""
-        await self.session.execute(_HAND_BACK, _execution_keys(executions))
+    async def hand_back(self, bells: Sequence[Bell], worker: str) -> None:
+        """Return what a worker claimed and never began, under a new generation and without counting an attempt.
+
+        Bells that it did not win are left alone, so a claim of unknown outcome may be handed back.
+        """
+        await self.session.execute(_HAND_BACK, {**_keys(bells), "worker": worker})
 
     async def _record_failures(self, failures: Sequence[Settlement], worker: str) -> None:
         if not failures:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from asyncpg import PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -11,6 +12,8 @@ from db import tables
 # A connection that idles inside a transaction holds locks of the money path: the server ends it.
 IDLE_IN_TRANSACTION_MS = 60_000
 CONNECT_SECONDS = 5
+# No statement of ours takes this long; a connection that went silent is given up.
+COMMAND_SECONDS = 60.0
 # Every statement of ours, prepared once a connection.
 PREPARED_STATEMENTS = 500
 
@@ -22,8 +25,13 @@ class DatabaseError(Exception):
     """The database cannot be used: unreachable, behind the code, or connected as a role that bypasses row security."""
 
 
-def make_engine(url: str, pool_size: int = 5, application: str = "muhurat") -> AsyncEngine:
-    """Return an engine for a `postgresql+asyncpg://` URL. pool_size: connections kept, none beyond."""
+def make_engine(
+    url: str, pool_size: int = 5, application: str = "muhurat", command_seconds: float | None = COMMAND_SECONDS
+) -> AsyncEngine:
+    """Return an engine for a `postgresql+asyncpg://` URL.
+
+    pool_size: connections kept, none beyond. command_seconds: the longest a statement may take; None is no limit.
+    """
     return create_async_engine(
         url,
         pool_size=pool_size,
@@ -31,6 +39,7 @@ def make_engine(url: str, pool_size: int = 5, application: str = "muhurat") -> A
         pool_pre_ping=False,
         connect_args={
             "timeout": CONNECT_SECONDS,
+            "command_timeout": command_seconds,
             "prepared_statement_cache_size": PREPARED_STATEMENTS,
             "server_settings": {
                 "application_name": application,
@@ -57,7 +66,7 @@ async def check_database(engine: AsyncEngine, head: str) -> None:
             known = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
             if known is not None:
                 revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-    except (OSError, DBAPIError, TimeoutError) as error:
+    except (OSError, DBAPIError, PostgresError) as error:
         where = engine.url.render_as_string(hide_password=True)
         raise DatabaseError(f"cannot reach Postgres at {where}: {error}. Check DATABASE_URL and the server.") from error
     if role.over:

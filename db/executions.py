@@ -52,6 +52,10 @@ class ExecutionRow(Base):
         ),
         CheckConstraint("status IN " + str(STATUSES), name="status"),
         Index("ix_service_task_execution_unfinished", "status", "id", postgresql_where="status IN " + str(UNFINISHED)),
+        Index(
+            "ix_service_task_execution_unrung", "parent_id",
+            postgresql_where="status IN ('queued', 'retrying') AND rung_at IS NULL",
+        ),
         Index("ix_service_task_execution_user_id", "user_id", "task_name", "scheduled_for"),
         {"postgresql_partition_by": "RANGE (scheduled_for)"},
     )  # fmt: skip
@@ -73,6 +77,7 @@ class ExecutionRow(Base):
     as_of: Mapped[Moment]
     parent_id: Mapped[Big | None]
     rung_at: Mapped[Moment | None]
+    rings: Mapped[int] = mapped_column(server_default="0")
     next_attempt_at: Mapped[Moment | None]
     executed_at: Mapped[Moment | None]
     finished_at: Mapped[Moment | None]
@@ -169,6 +174,11 @@ _SYNC_QUEUED = text(
     "AND status = 'queued' LIMIT 1"
 )
 
+_UNFINISHED_SUBJECTS = text(
+    "SELECT subject FROM service_task_execution WHERE task_name = :task_name AND user_id = :user_id "
+    f"AND account_id = :account_id AND status IN {UNFINISHED}"
+)
+
 _REQUEST = text(
     """
     INSERT INTO service_task_execution (scheduled_for, task_name, user_id, subject, queue, status, useful_until, as_of)
@@ -216,6 +226,11 @@ class ServiceTaskRepository:
         """Tell whether a sync of the account due in a range is still unclaimed; call under the account's lock."""
         keys = {"user_id": execution.user_id, "account_id": execution.account_id, "first": first, "last": last}
         return (await self.session.execute(_SYNC_QUEUED, keys)).scalar_one_or_none() is not None
+
+    async def unfinished_subjects(self, execution: Execution, task_name: str) -> set[str]:
+        """Return what a task is still to look at for the account; call under the account's lock."""
+        keys = {"user_id": execution.user_id, "account_id": execution.account_id, "task_name": task_name}
+        return set((await self.session.execute(_UNFINISHED_SUBJECTS, keys)).scalars())
 
     async def request(
         self, task_name: str, queue: str, subject: str, at: datetime, useful_until: datetime, user_id: int | None = None

@@ -1,10 +1,10 @@
 """Orders and every step of their life. An order exists before any broker hears of it."""
 
 from collections.abc import Collection, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, bindparam, select
+from sqlalchemy import CheckConstraint, ForeignKey, Index, Interval, UniqueConstraint, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -103,6 +103,16 @@ _GET = _READ.with_for_update()
 _LIVE = select(OrderRow).where(*_MINE, OrderRow.status.in_(bindparam("states", expanding=True))).order_by(OrderRow.id)
 _BY_TAGS = select(OrderRow).where(*_MINE, OrderRow.tag.in_(bindparam("tags", expanding=True))).order_by(OrderRow.id)
 
+_UNMOVED = (
+    select(OrderEventRow.order_id)
+    .where(
+        OrderEventRow.user_id == bindparam("user_id"),
+        OrderEventRow.order_id.in_(bindparam("order_ids", expanding=True)),
+    )
+    .group_by(OrderEventRow.order_id)
+    .having(func.max(OrderEventRow.created_at) < func.now() - bindparam("age", type_=Interval))
+)
+
 
 class OrderRepository:
     """Queries over orders; account-scoped, and always by user too."""
@@ -137,6 +147,11 @@ class OrderRepository:
     async def by_tags(self, tags: Collection[str]) -> list[OrderRow]:
         """Return the orders with the given tags."""
         return list((await self.session.execute(_BY_TAGS, {"tags": list(tags), **self._mine})).scalars())
+
+    async def unmoved(self, order_ids: Collection[int], age: timedelta) -> set[int]:
+        """Return which of the orders have taken no step for so long, of machine time."""
+        values = {"user_id": self.user_id, "order_ids": list(order_ids), "age": age}
+        return set((await self.session.execute(_UNMOVED, values)).scalars())
 
     def note(
         self, order: OrderRow, event: str, before: str | None, at: datetime, facts: dict[str, Any] | None = None

@@ -98,7 +98,7 @@ _SUBSCRIBERS = {
     "account": """
         SELECT s.id, s.user_id, s.account_id, '' AS subject, c.strategy || ':' || c.parameter_hash AS parameters
         FROM schedule_subscriptions s
-        JOIN service_status v ON v.user_id = s.user_id AND v.service_running
+        JOIN service_status v ON v.user_id = s.user_id AND (v.service_running OR {regardless})
         JOIN user_trading_config c ON c.user_id = s.user_id
         WHERE s.schedule_id = :schedule_id AND s.enabled AND s.id > :cursor AND {condition}
         ORDER BY s.id LIMIT :chunk""",
@@ -163,6 +163,16 @@ class ScheduleRepository:
             {"user_id": user_id, "account_id": account_id},
         )
 
+    async def plan(self, schedule_id: int, next_due_at: datetime | None) -> None:
+        """Give a schedule without one its next due time; None: nothing is due."""
+        await self.session.execute(
+            text(
+                "UPDATE schedules SET next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity') "
+                "WHERE id = :id AND next_due_at IS NULL"
+            ),
+            {"id": schedule_id, "next": next_due_at},
+        )
+
     async def unplanned(self) -> list[ScheduleRow]:
         """Return enabled schedules that have no next due time, as after seeding."""
         query = select(ScheduleRow).where(ScheduleRow.enabled, ScheduleRow.next_due_at.is_(None))
@@ -179,7 +189,9 @@ class ScheduleRepository:
 
     async def fan_out(self, slot: Slot, scope: str, condition: str | None, cursor: int, chunk: int) -> Chunk:
         """Insert the next subscribers' executions of a slot; those that exist already are left alone."""
-        subscribers = _SUBSCRIBERS[scope].format(condition=_CONDITIONS[condition])
+        # Whatever stops, an account with live orders is looked after until they are final.
+        regardless = _CONDITIONS["has_live_order"] if slot.task_name == "order_sync" else "false"
+        subscribers = _SUBSCRIBERS[scope].format(condition=_CONDITIONS[condition], regardless=regardless)
         parameters = {
             "schedule_id": slot.schedule_id,
             "task_name": slot.task_name,
@@ -207,11 +219,11 @@ class ScheduleRepository:
         )
 
     async def finish(self, schedule_id: int, claimer: str, slot: datetime, next_due_at: datetime | None) -> None:
-        """End a slot's fan-out and plan the next one."""
+        """End a slot's fan-out and plan the next one; None: nothing more is due while the calendar ends there."""
         await self.session.execute(
             text(
                 "UPDATE schedules SET firing_slot = NULL, cursor = 0, claimed_by = NULL, claim_until = NULL, "
-                "next_due_at = :next, enabled = enabled AND CAST(:next AS timestamptz) IS NOT NULL "
+                "next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity') "
                 "WHERE id = :id AND claimed_by = :claimer AND firing_slot = :slot"
             ),
             {"id": schedule_id, "claimer": claimer, "slot": slot, "next": next_due_at},
@@ -220,7 +232,7 @@ class ScheduleRepository:
     async def next_moment(self) -> datetime | None:
         """Return the earliest moment at which a schedule or a queued follow-up becomes due."""
         query = text(
-            "SELECT least((SELECT min(next_due_at) FROM schedules WHERE enabled), "
+            "SELECT least((SELECT min(next_due_at) FROM schedules WHERE enabled AND isfinite(next_due_at)), "
             "(SELECT min(scheduled_for) FROM service_task_execution WHERE status = 'queued' AND rung_at IS NULL)) AS at"
         )
         moment: datetime | None = (await self.session.execute(query)).scalar_one()

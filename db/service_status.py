@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, func, select, update
+from sqlalchemy import ForeignKey, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -26,6 +26,9 @@ class ServiceStatusRow(Base):
     updated_at: Mapped[Created]
 
 
+_RUNS = select(ServiceStatusRow.service_running).where(ServiceStatusRow.user_id == bindparam("user_id"))
+
+
 class ServiceStatusRepository:
     """Queries over services."""
 
@@ -46,6 +49,10 @@ class ServiceStatusRepository:
             .where(ServiceStatusRow.user_id == user_id)
             .values(service_running=running, last_heartbeat=at, updated_at=func.now())
         )
+
+    async def runs(self, user_id: int) -> bool:
+        """Tell whether a user's service runs: the gate of every purchase. Read it after the account's lock."""
+        return (await self.session.execute(_RUNS, {"user_id": user_id})).scalar_one()
 
     async def get(self, user_id: int) -> ServiceStatusRow:
         """Return a user's service."""

@@ -56,6 +56,17 @@ _HOPELESS = text(
     """
 )
 
+_LATE = text(
+    """
+    UPDATE service_task_execution
+    SET status = 'skipped', finished_at = now(), reason = 'late: useful until ' || useful_until
+    WHERE (scheduled_for, id) IN (
+        SELECT scheduled_for, id FROM service_task_execution
+        WHERE status IN ('queued', 'retrying') AND useful_until < market_now() ORDER BY id FOR UPDATE SKIP LOCKED)
+    RETURNING id
+    """
+)
+
 # A missing sync of an account is made at once, so that nobody waits for a schedule that will not come.
 _SYNC = text(
     f"""
@@ -84,9 +95,12 @@ _DUE = text(
     """
 )
 
+# The same message is rung again, which is nothing while it is still there. Now and then it gets a new generation: its
+# first message may be caught in the claims of a worker that lives and lost sight of it.
 _UNANSWERED = text(
     f"""
-    UPDATE service_task_execution SET rung_at = now()
+    UPDATE service_task_execution
+    SET rung_at = now(), rings = rings + 1, generation = generation + CASE WHEN rings % 6 = 5 THEN 1 ELSE 0 END
     WHERE (scheduled_for, id) IN (
         SELECT scheduled_for, id FROM service_task_execution
         WHERE status IN ('queued', 'retrying') AND rung_at < now() - make_interval(secs => :seconds)
@@ -99,7 +113,9 @@ _TAKE_BACK = text(
     """
     WITH lost AS (
         SELECT scheduled_for, id, user_id, attempt, generation, worker, executed_at FROM service_task_execution
-        WHERE status = 'running' AND worker = ANY(CAST(:workers AS text[])) ORDER BY id FOR UPDATE),
+        WHERE status = 'running' AND worker = ANY(CAST(:workers AS text[]))
+        -- A frozen worker's open transaction holds its row: the next sweep takes that one.
+        ORDER BY id FOR UPDATE SKIP LOCKED),
     noted AS (
         INSERT INTO execution_attempts
             (execution_id, scheduled_for, user_id, attempt, generation, outcome, worker, started_at, error)
@@ -116,7 +132,8 @@ _BUSY = text(
     """
     SELECT EXISTS (SELECT FROM service_task_execution
                    WHERE status IN ('queued', 'running', 'retrying') AND scheduled_for <= market_now())
-        OR EXISTS (SELECT FROM schedules WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= market_now()))
+        OR EXISTS (SELECT FROM schedules WHERE enabled
+                   AND (firing_slot IS NOT NULL OR next_due_at IS NULL OR next_due_at <= market_now()))
     """
 )
 
@@ -125,7 +142,7 @@ _BUSY = text(
 _OUTLOOK = text(
     """
     SELECT c.at IS NOT NULL AS replay,
-        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL AND firing_slot IS NULL) AS unplanned,
+        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
         EXISTS (SELECT FROM schedules
                 WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= market_now())) AS due,
         EXISTS (SELECT FROM service_task_execution WHERE status = 'waiting') AS waiting,
@@ -170,8 +187,8 @@ class SweepRepository:
         return len((await self.session.execute(_SYNC)).all())
 
     async def give_up(self) -> int:
-        """End waiting executions whose deadline passed or whose prerequisite failed for good. Returns how many."""
-        return len((await self.session.execute(_HOPELESS)).all())
+        """End what is past its deadline, and what waits for something that failed for good. Returns how many."""
+        return len((await self.session.execute(_HOPELESS)).all()) + len((await self.session.execute(_LATE)).all())
 
     async def due(self, chunk: int) -> list[Bell]:
         """Mark and return what is due and was never rung: follow-ups, retries, work taken back."""
@@ -185,6 +202,16 @@ class SweepRepository:
     async def take_back(self, workers: Sequence[str]) -> int:
         """Queue again, under a new generation, what dead workers held; each lost attempt is recorded."""
         return len((await self.session.execute(_TAKE_BACK, {"workers": list(workers)})).all())
+
+    async def hold_clock(self) -> None:
+        """Keep a replay's clock from moving until the transaction ends; live there is none to hold."""
+        await self.session.execute(text("SELECT 1 FROM market_clock FOR SHARE"))
+
+    async def make_partitions(self, days: int) -> int:
+        """Make the partitions of executions for the days to come. Returns how many were missing."""
+        query = text("SELECT make_execution_partitions(market_now()::date, market_now()::date + CAST(:days AS int))")
+        made: int = (await self.session.execute(query, {"days": days})).scalar_one()
+        return made
 
     async def busy(self) -> bool:
         """Tell whether anything due at market now is still to be done; what waits does not count."""

@@ -11,7 +11,10 @@ from db.base import Base, Created, Moment
 
 
 class WorkerRow(Base):
-    """A worker process. Its supervisor renews the lease while the process lives and is not stopped."""
+    """A worker process. Its supervisor renews the lease while the process lives and is not stopped.
+
+    gone_at: its supervisor saw it end. ended_at: nothing of its work is left in its name.
+    """
 
     __tablename__ = "worker_processes"
 
@@ -21,6 +24,7 @@ class WorkerRow(Base):
     queues: Mapped[str]
     started_at: Mapped[Created]
     lease_until: Mapped[Moment]
+    gone_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
 
 
@@ -30,17 +34,23 @@ _REGISTER = text(
 )
 _RENEW = text(
     "UPDATE worker_processes SET lease_until = now() + make_interval(secs => :seconds) "
-    "WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NULL RETURNING name"
+    "WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NULL AND gone_at IS NULL RETURNING name"
 )
 _EXPIRE = text(
-    "UPDATE worker_processes SET lease_until = least(lease_until, now()) WHERE name = :name AND ended_at IS NULL"
+    "UPDATE worker_processes SET lease_until = least(lease_until, now()), gone_at = now() "
+    "WHERE name = :name AND ended_at IS NULL"
 )
 _DEAD = text(
-    "SELECT name FROM worker_processes WHERE ended_at IS NULL AND lease_until <= now() ORDER BY name "
-    "FOR UPDATE SKIP LOCKED"
+    "SELECT name FROM worker_processes WHERE ended_at IS NULL "
+    "AND (gone_at IS NOT NULL OR (NOT :patient AND lease_until <= now())) ORDER BY name"
+)
+_LOCK = text(
+    "SELECT name FROM worker_processes WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NULL "
+    "AND (gone_at IS NOT NULL OR lease_until <= now()) ORDER BY name FOR UPDATE SKIP LOCKED"
 )
 _END = text(
-    "UPDATE worker_processes SET ended_at = now() WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NULL"
+    "UPDATE worker_processes p SET ended_at = now() WHERE p.name = ANY(CAST(:names AS text[])) AND p.ended_at IS NULL "
+    "AND NOT EXISTS (SELECT FROM service_task_execution e WHERE e.status = 'running' AND e.worker = p.name)"
 )
 _OVERDUE = text(
     """
@@ -69,15 +79,22 @@ class WorkerRepository:
         return set(rows.scalars())
 
     async def expire(self, name: str) -> None:
-        """End a lease now: the process is known to be gone."""
+        """End a lease now: the supervisor has seen the process end."""
         await self.session.execute(_EXPIRE, {"name": name})
 
-    async def dead(self) -> list[str]:
-        """Return, locked, processes whose lease ran out and whose work was not taken back yet."""
-        return list((await self.session.execute(_DEAD)).scalars())
+    async def dead(self, *, patient: bool) -> list[str]:
+        """Return processes that are gone, or whose lease ran out, and whose work was not all taken back yet.
+
+        patient: only those seen to end; a lease that ran out may be renewed yet.
+        """
+        return list((await self.session.execute(_DEAD, {"patient": patient})).scalars())
+
+    async def lock_dead(self, names: Sequence[str]) -> list[str]:
+        """Return those that are dead still, locked against a renewal; one that is claiming now is left out."""
+        return list((await self.session.execute(_LOCK, {"names": list(names)})).scalars())
 
     async def end(self, names: Sequence[str]) -> None:
-        """Mark processes whose work is settled or taken back."""
+        """Mark processes in whose name nothing runs any more."""
         await self.session.execute(_END, {"names": list(names)})
 
     async def overdue(self, names: Sequence[str], limits: dict[str, float]) -> list[str]:

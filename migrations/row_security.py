@@ -34,10 +34,13 @@ BEGIN
     WHILE month <= last_day LOOP
         partition := 'service_task_execution_p' || to_char(month, 'YYYYMM');
         IF to_regclass(partition) IS NULL THEN
+            -- Made apart and then attached: that waits for nobody who reads or writes executions.
             EXECUTE format(
-                'CREATE TABLE %I PARTITION OF service_task_execution FOR VALUES FROM (%L) TO (%L)',
-                partition, month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+                'CREATE TABLE %I (LIKE service_task_execution INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
             PERFORM protect_rows(partition::regclass, 'user_id');
+            EXECUTE format(
+                'ALTER TABLE service_task_execution ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                partition, month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
             made := made + 1;
         END IF;
         month := (month + interval '1 month')::date;

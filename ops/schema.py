@@ -18,7 +18,7 @@ async def make_ready(url: str, first: date | None = None, last: date | None = No
     url: `postgresql+asyncpg://`. first, last: the days whose executions it must have room for; None: no more than there
     is. Raises DatabaseError.
     """
-    database = Database(make_engine(url, pool_size=1, application="muhurat migrate"))
+    database = Database(make_engine(url, pool_size=1, application="muhurat migrate", command_seconds=None))
     try:
         await migrate(database.engine)
         await check_database(database.engine, head())

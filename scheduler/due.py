@@ -1,5 +1,6 @@
 """Fires due schedules: claim, then piece by piece commit executions and ring them, then plan the next slot."""
 
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -8,7 +9,8 @@ from db.schedules import Chunk, ScheduleRepository, Slot
 from db.transaction import Database
 from scheduler.planning import plan
 from trading.calendar import Calendar
-from trading.triggers import next_due, parse_trigger
+from trading.errors import TradingError
+from trading.triggers import Between, Trigger, WhileOpen, next_due, parse_trigger
 from worker.bells.ringing import Bells
 from worker.messages import TASKS
 
@@ -34,19 +36,25 @@ class Due:
                 return
             now = await schedules.market_now()
             for row in rows:
-                row.next_due_at = next_due(parse_trigger(row.trigger), self.calendar, now, daily_bars)
-                row.enabled = row.next_due_at is not None
+                await schedules.plan(row.id, next_due(parse_trigger(row.trigger), self.calendar, now, daily_bars))
 
     async def fire(self, daily_bars: bool) -> int:
         """Fire every due schedule. Returns how many slots were fired."""
         async with self.database.transaction(None) as session:
             claimed = await ScheduleRepository(session).claim_due(self.name, CLAIM_SECONDS)
+        fired = 0
         for row in claimed:
-            await self._fire(row, daily_bars)
-        return len(claimed)
+            try:
+                await self._fire(row, daily_bars)
+                fired += 1
+            except TradingError:
+                # The others go on; this one is tried again when its claim runs out.
+                log.exception("schedule_failed", task=row.task_name, schedule_id=row.id, slot=str(row.firing_slot))
+        return fired
 
     async def _fire(self, row: Any, daily_bars: bool) -> None:
-        slot_at = row.firing_slot
+        trigger = parse_trigger(row.trigger)
+        slot_at = self._newest(trigger, row, daily_bars)
         limits = plan(row.task_name, slot_at, self.calendar)
         queue, day = TASKS[row.task_name].queue, self.calendar.exchange_day(slot_at)
         slot = Slot(row.id, row.task_name, queue, slot_at, day, limits.useful_until, limits.needs)
@@ -59,10 +67,20 @@ class Due:
             cursor, last, made = chunk.cursor, chunk.last, made + len(chunk.bells)
             if not last:
                 await self._move(row.id, cursor)
-        after = next_due(parse_trigger(row.trigger), self.calendar, slot_at, daily_bars)
+        after = next_due(trigger, self.calendar, slot_at, daily_bars)
         async with self.database.transaction(None) as session:
-            await ScheduleRepository(session).finish(row.id, self.name, slot_at, after)
+            await ScheduleRepository(session).finish(row.id, self.name, row.firing_slot, after)
         log.info("slot_fired", task=row.task_name, slot=slot_at.isoformat(), schedule_id=row.id, rung=made)
+
+    def _newest(self, trigger: Trigger, row: Any, daily_bars: bool) -> datetime:
+        """Return the slot to fire: of a repeating trigger that fell behind, the newest one that is due."""
+        slot: datetime = row.firing_slot
+        while isinstance(trigger, WhileOpen | Between):
+            later = next_due(trigger, self.calendar, slot, daily_bars)
+            if later is None or later > row.market_now:
+                break
+            slot = later
+        return slot
 
     async def _commit_chunk(self, slot: Slot, row: Any, cursor: int) -> Chunk:
         async with self.database.transaction(None) as session:

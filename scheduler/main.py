@@ -8,7 +8,7 @@ import sys
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from config.logs import configure_logs
 from config.servers import SettingsError
@@ -44,7 +44,7 @@ class Scheduler:
             try:
                 if await self._turn(due):
                     continue
-            except (DBAPIError, RedisError, OSError) as error:
+            except (SQLAlchemyError, RedisError, OSError) as error:
                 log.warning("turn_failed", error=str(error))
             await self.wakeups.wait(self.settings.scheduler.poll_seconds)
 
@@ -61,11 +61,11 @@ class Scheduler:
     async def _turn(self, due: Due) -> bool:
         """Do everything once. Returns whether anything was done."""
         outlook = await self.sweep.outlook()
+        await self.sweep.heal()
         if outlook.unplanned:
             await due.plan_new(outlook.replay)
         fired = await due.fire(outlook.replay) if outlook.due else 0
         rung = await self.sweep.ring_ready() if fired or outlook.waiting or outlook.unrung else 0
-        await self.sweep.heal()
         if fired or rung or not outlook.replay:
             return bool(fired or rung)
         return not outlook.busy and await self.replay.advance()

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from trading.calendar import Calendar, Session
+from trading.errors import CalendarUncovered
 
 # AMO entry ends 18 minutes before the open; decisions must be taken a little earlier.
 BUY_DEADLINE = timedelta(minutes=25)
 PRICES_DEADLINE = timedelta(minutes=15)
 # A sync that was held up still tells the truth; after this the next one tells a newer one.
 SYNC_USEFUL = timedelta(hours=1)
+# On the calendar's last day there is no next open to count from. What trades fails closed in its step.
+LAST_DAY_USEFUL = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,23 @@ def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
         needs = [_need("prices", session.closes, subject="", repeats=True)]
         return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps(needs))
     if task_name == "buy_orders":
-        needs = [_need("analysis", session.closes, subject="$parameters"), _need("order_sync", session.closes)]
+        needs = [_need("analysis", session.closes, subject="$parameters"), _sync_after(session.closes)]
         return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps(needs))
     if task_name == "sell_monitor":
-        return Plan(session.closes, json.dumps([_need("order_sync", session.opens)]))
+        return Plan(session.closes, json.dumps([_sync_after(session.opens)]))
     return Plan(slot + SYNC_USEFUL, None)
 
 
 def _before_next_open(session: Session, calendar: Calendar, ahead: timedelta) -> datetime:
-    return calendar.next_session(session.day).opens - ahead
+    try:
+        return calendar.next_session(session.day).opens - ahead
+    except CalendarUncovered:
+        return session.closes + LAST_DAY_USEFUL
+
+
+def _sync_after(moment: datetime) -> dict[str, object]:
+    """Return the need of a sync: one that failed is made again, so nobody gives up before the deadline."""
+    return _need("order_sync", moment, repeats=True)
 
 
 def _need(task: str, after: datetime, *, subject: str | None = None, repeats: bool = False) -> dict[str, object]:

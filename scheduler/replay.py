@@ -32,7 +32,7 @@ class Replay:
             sweeps = SweepRepository(session)
             if clock.paused or clock.at >= clock.ends_at or await sweeps.busy():
                 return False
-            ended, made = await sweeps.give_up(), await sweeps.make_syncs()
+            made, ended = await sweeps.make_syncs(), await sweeps.give_up()
             ready = await sweeps.make_ready(CHUNK)
             if not (ready or ended or made):
                 moment = await ScheduleRepository(session).next_moment()

@@ -15,6 +15,9 @@ log = structlog.get_logger(__name__)
 CHUNK = 1000
 # A bell that was rung this long ago and answered by nobody may have gone with its Redis; ringing twice is nothing.
 UNANSWERED_SECONDS = 10.0
+# Executions are partitioned by month; the next month's is made in good time, by whichever scheduler looks first.
+PARTITION_DAYS = 45
+PARTITION_SECONDS = 3600.0
 
 
 class Sweep:
@@ -25,6 +28,7 @@ class Sweep:
         self.lease_seconds, self.every_seconds = lease_seconds, every_seconds
         self._seen_at: float | None = None
         self._patient_until = 0.0
+        self._partitions_at: float | None = None
 
     async def outlook(self) -> Outlook:
         """Return what there may be to do."""
@@ -35,44 +39,60 @@ class Sweep:
         """Ring waiting executions whose prerequisites are met, and follow-ups and retries that are due."""
         async with self.database.transaction(None) as session:
             sweeps = SweepRepository(session)
+            await sweeps.hold_clock()
             bells = [*await sweeps.make_ready(CHUNK), *await sweeps.due(CHUNK)]
         await self.bells.ring(bells)
         return len(bells)
 
     async def heal(self) -> None:
-        """Once every so often: end hopeless waits, make missing syncs, ring again, take back from the dead."""
+        """Once every so often: make missing syncs, end hopeless waits, ring again, take back from the dead."""
         now = time.monotonic()
         if self._seen_at is not None and now - self._seen_at < self.every_seconds:
             return
         self._watch_gap(now)
+        await self._make_partitions(now)
         await self._look_again()
-        if now >= self._patient_until:
-            await self._take_back()
+        await self._take_back(patient=now < self._patient_until)
         self._seen_at = time.monotonic()
 
     def _watch_gap(self, now: float) -> None:
-        """After a gap in our own sight of Postgres nobody is declared dead for one full lease: they may renew first."""
+        """After a gap in our own sight of Postgres nobody is declared dead for one lease: they may renew first.
+
+        A sweep that begins has seen nothing yet, and waits too.
+        """
         if self._seen_at is None or now - self._seen_at > self.every_seconds + self.lease_seconds / 2:
-            self._patient_until = now + self.lease_seconds if self._seen_at is not None else now
-        # The first sweep of a process has no gap behind it.
+            self._patient_until = now + self.lease_seconds
+
+    async def _make_partitions(self, now: float) -> None:
+        if self._partitions_at is None or now - self._partitions_at > PARTITION_SECONDS:
+            async with self.database.transaction(None) as session:
+                await SweepRepository(session).make_partitions(PARTITION_DAYS)
+            self._partitions_at = now
 
     async def _look_again(self) -> None:
         async with self.database.transaction(None) as session:
             sweeps = SweepRepository(session)
-            ended, made = await sweeps.give_up(), await sweeps.make_syncs()
+            await sweeps.hold_clock()
+            made, ended = await sweeps.make_syncs(), await sweeps.give_up()
             bells: list[Bell] = await sweeps.unanswered(UNANSWERED_SECONDS, CHUNK)
         await self.bells.ring(bells)
         if ended or made or bells:
             log.info("swept", gave_up=ended, syncs_made=made, rung_again=len(bells))
 
-    async def _take_back(self) -> None:
-        """Queue again what dead workers held; their row ends in the same transaction, so a late renewal finds it so."""
+    async def _take_back(self, *, patient: bool) -> None:
+        """Queue again what dead workers held, first on Redis: a copy there is dropped at the claim.
+
+        patient: only those whose supervisor saw them end. A row locked by a frozen worker is left to a later sweep,
+        and so is the end of that worker.
+        """
+        async with self.database.reading(None) as session:
+            dead = await WorkerRepository(session).dead(patient=patient)
+        if not dead:
+            return
+        messages = [await self.bells.give_back(name) for name in dead]
         async with self.database.transaction(None) as session:
             workers = WorkerRepository(session)
-            dead = await workers.dead()
-            taken = await SweepRepository(session).take_back(dead) if dead else 0
-            if dead:
-                await workers.end(dead)
-        for name in dead:
-            given_back = await self.bells.give_back(name)
-            log.warning("worker_lost", worker=name, executions=taken, messages=given_back)
+            locked = await workers.lock_dead(dead)
+            taken = await SweepRepository(session).take_back(locked)
+            await workers.end(locked)
+        log.warning("workers_lost", workers=locked, executions=taken, messages=sum(messages))

@@ -35,7 +35,7 @@ from worker.resources import open_resources
 # Linux: the kernel tells the child when its parent is gone.
 PR_SET_PDEATHSIG = 1
 LEDGER_SECONDS = 8.0
-REFUSED = 2
+REFUSED, BROKEN = 2, 1
 # New objects between two collections; a step makes some thousands, nearly all freed by their count.
 GC_THRESHOLD = 20_000
 # How long an idle read blocks: the longest a quiet process takes to hear that it shall stop.
@@ -60,11 +60,9 @@ class Process:
         resources = self._run(open_resources(self.database, _prices(settings)))
         self.ledger = Ledger(self.database, self.bells, name, self.loop.loop)
         middleware = [TimeLimit(interval=1000), Interrupts(self.ledger)]
-        self.broker = QueueBroker(urls.redis, name, middleware, self.ledger)
+        self.broker = QueueBroker(urls.redis, name, middleware, self.ledger, threads)
         declare_actors(self.broker, resources)
         self.worker = Worker(self.broker, queues=set(queues), worker_threads=threads, worker_timeout=IDLE_MS)
-        # Claimed work waits in nobody's memory longer than the task before it: take no more than runs at once.
-        self.worker.queue_prefetch = threads
 
     def start(self) -> None:
         """Begin to take work."""
@@ -88,12 +86,7 @@ class Process:
 
 def main() -> int:
     """Run until told to stop. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="worker.child")
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--queues", required=True, type=split_queues)
-    parser.add_argument("--threads", required=True, type=int)
-    parser.add_argument("--parent", required=True, type=int)
-    arguments = parser.parse_args()
+    arguments = _arguments()
     stopping = threading.Event()
     # A second TERM finds the same flag set: the platform sends several, and stopping once is enough.
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -103,17 +96,35 @@ def main() -> int:
     configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
     try:
         process = Process(arguments.name, arguments.queues, arguments.threads, settings)
+        if not stopping.is_set():
+            _settle_memory()
+            process.start()
+            log.info("worker_ready", worker=arguments.name, queues=arguments.queues, threads=arguments.threads)
+            stopping.wait()
+        process.stop()
     except (PriceSourceError, LookupError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
-        os._exit(REFUSED)  # the loop's thread is running; nothing else is
-    if not stopping.is_set():
-        _settle_memory()
-        process.start()
-        log.info("worker_ready", worker=arguments.name, queues=arguments.queues, threads=arguments.threads)
-        stopping.wait()
-    process.stop()
+        _exit(REFUSED)
+    except BaseException:
+        log.critical("worker_broken", worker=arguments.name, exc_info=True)
+        _exit(BROKEN)
     log.info("worker_stopped", worker=arguments.name)
     return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="worker.child")
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--queues", required=True, type=split_queues)
+    parser.add_argument("--threads", required=True, type=int)
+    parser.add_argument("--parent", required=True, type=int)
+    return parser.parse_args()
+
+
+def _exit(code: int) -> None:
+    """End at once: the event loop's thread would keep a broken process alive, leased and idle."""
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _settle_memory() -> None:

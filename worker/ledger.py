@@ -1,26 +1,51 @@
 """Claims and settles executions in batches for one worker process: Postgres first, then Redis."""
 
 import asyncio
+import os
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import structlog
 from dramatiq.broker import MessageProxy
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from db.claims import LedgerRepository, Settlement
+from db.errors import is_temporary
 from db.executions import Bell, Execution
 from db.transaction import Database
 from worker.bells.ringing import Bells
-from worker.record import unstorable
+from worker.record import is_unstorable, unstorable
 
 log = structlog.get_logger(__name__)
 
 # While Postgres is away settling is tried again this often; the outcomes stay in memory, one a thread at most.
 RETRY_SECONDS = 0.5
 CLAIM_SECONDS = 30.0
+
+
+class Room:
+    """How many more executions this process may hold: what it claims, a thread of its own will run."""
+
+    def __init__(self, threads: int) -> None:
+        self._free = threads
+        self._changed = threading.Condition()
+
+    def take(self, seconds: float) -> int:
+        """Take all the room there is, waiting for some. Returns 0 after so many seconds without."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._free > 0, seconds)
+            taken, self._free = self._free, 0
+            return taken
+
+    def give(self, count: int) -> None:
+        """Give room back."""
+        with self._changed:
+            self._free += count
+            self._changed.notify_all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +56,39 @@ class _Finished:
 
 
 class Ledger:
-    """One process's open executions. `claim`, `finish` and the rest are called from Dramatiq's threads."""
+    """One process's open executions. `claim`, `finish` and the rest are called from Dramatiq's threads.
+
+    refused: claims that failed, for want of a lease or of Postgres.
+    """
 
     def __init__(self, database: Database, bells: Bells, worker: str, loop: asyncio.AbstractEventLoop) -> None:
         self.database, self.bells, self.worker, self.loop = database, bells, worker, loop
         self.held: dict[str, Execution] = {}
         self.settlements: dict[str, Settlement] = {}
+        self.refused = 0
         self._finished: list[_Finished] = []
+        self._doubtful: list[Bell] = []
         self._wake = asyncio.Event()
         self._closing = False
         self._settling = asyncio.run_coroutine_threadsafe(self._settle_until_closed(), loop)
+        self._settling.add_done_callback(_end_process_on_error)
 
     def claim(self, bells: Sequence[Bell]) -> set[str]:
-        """Claim executions and hold them for their actors. Returns the message ids that were won."""
+        """Claim executions and hold them for their actors. Returns the message ids that were won.
+
+        Raises what the database raised; then nothing is held, and what may have been won is handed back.
+        """
         if not bells:
             return set()
-        won = asyncio.run_coroutine_threadsafe(self._claim(bells), self.loop).result(CLAIM_SECONDS)
+        claiming = asyncio.run_coroutine_threadsafe(self._claim(bells), self.loop)
+        try:
+            won = claiming.result(CLAIM_SECONDS)
+        except BaseException:
+            claiming.cancel()
+            self.refused += 1
+            self._doubtful += bells
+            self.loop.call_soon_threadsafe(self._wake.set)
+            raise
         keys = {f"{execution.id}.{execution.generation}": execution for execution in won}
         self.held.update(keys)
         return set(keys)
@@ -69,9 +111,7 @@ class Ledger:
     def hand_back(self, messages: Sequence[MessageProxy]) -> None:
         """Queue again, under a new generation, executions that were claimed and never began."""
         held = [self.held.pop(message.message_id, None) for message in messages]
-        executions = [execution for execution in held if execution is not None]
-        if executions:
-            asyncio.run_coroutine_threadsafe(self._hand_back(executions), self.loop).result(CLAIM_SECONDS)
+        self._doubtful += [_bell(execution) for execution in held if execution is not None]
         for message in messages:
             self._add(_Finished(message.queue_name, message.options["redis_message_id"], None))
 
@@ -83,6 +123,7 @@ class Ledger:
             self._settling.result(seconds)
         except TimeoutError:
             log.warning("outcomes_dropped", count=len(self._finished), reason="Postgres did not come back in time")
+            self._settling.cancel()
 
     def _add(self, finished: _Finished) -> None:
         self._finished.append(finished)
@@ -92,17 +133,28 @@ class Ledger:
         async with self.database.transaction(None) as session:
             return await LedgerRepository(session).claim(bells, self.worker)
 
-    async def _hand_back(self, executions: Sequence[Execution]) -> None:
-        async with self.database.transaction(None) as session:
-            await LedgerRepository(session).hand_back(executions)
-
     async def _settle_until_closed(self) -> None:
-        while not (self._closing and not self._finished):
+        while not (self._closing and not self._finished and not self._doubtful):
             await self._wake.wait()
             self._wake.clear()
+            doubtful, self._doubtful = self._doubtful, []
             batch, self._finished = self._finished, []
-            if batch:
+            try:
+                await self._hand_back(doubtful)
+                doubtful = []
                 await self._settle_batch(batch)
+            except Exception:
+                # Nothing may end this loop while the process takes work: put everything back and go on.
+                log.exception("settle_failed", outcomes=len(batch))
+                self._doubtful += doubtful
+                self._finished = batch + self._finished
+                await asyncio.sleep(RETRY_SECONDS)
+                self._wake.set()
+
+    async def _hand_back(self, bells: Sequence[Bell]) -> None:
+        if bells:
+            async with self.database.transaction(None) as session:
+                await LedgerRepository(session).hand_back(bells, self.worker)
 
     async def _settle_batch(self, batch: list[_Finished]) -> None:
         settlements = [one.settlement for one in batch if one.settlement is not None]
@@ -114,25 +166,40 @@ class Ledger:
             for queue, ids in by_queue.items():
                 await self.bells.acknowledge(self.worker, queue, ids)
             await self.bells.ring(bells)
-        except RedisError as error:
+        except (RedisError, OSError) as error:
             # The rows are settled; a message that stays is a copy, and what was not rung the sweep rings.
             log.warning("redis_away", error=str(error), unacknowledged=len(batch), unrung=len(bells))
 
     async def _commit(self, settlements: list[Settlement]) -> list[Bell]:
+        """Commit a batch, waiting while Postgres is away. A repeated commit changes nothing: the rows have ended."""
         while True:
             try:
                 async with self.database.transaction(None) as session:
                     return await LedgerRepository(session).settle(settlements, self.worker)
-            except (OperationalError, InterfaceError, OSError) as error:
+            except (DBAPIError, OSError, ValueError, TypeError) as error:
+                if not is_temporary(error):
+                    return await self._commit_apart(settlements, error)
                 log.warning("postgres_away", error=str(error), unsettled=len(settlements))
                 await asyncio.sleep(RETRY_SECONDS)
-            except (DBAPIError, ValueError, TypeError) as error:
-                return await self._commit_apart(settlements, error)
 
     async def _commit_apart(self, settlements: list[Settlement], error: Exception) -> list[Bell]:
         """Split a batch refused for its data until the bad outcome stands alone and ends failed."""
         if len(settlements) == 1:
-            log.error("outcome_unstorable", execution_id=settlements[0].execution.id, error=str(error))
-            return await self._commit([unstorable(settlements[0], error)])
+            [alone] = settlements
+            log.warning("outcome_unstorable", execution_id=alone.execution.id, error=str(error))
+            if is_unstorable(alone):
+                return []  # its row stays with this process's lease and comes back with it
+            return await self._commit([unstorable(alone, error)])
         half = len(settlements) // 2
         return [*await self._commit(settlements[:half]), *await self._commit(settlements[half:])]
+
+
+def _bell(execution: Execution) -> Bell:
+    return Bell(execution.task_name, "", execution.scheduled_for, execution.id, execution.generation)
+
+
+def _end_process_on_error(settling: "Future[None]") -> None:
+    """A process that can settle nothing may hold no work: better it dies, and its supervisor starts another."""
+    if not settling.cancelled() and settling.exception() is not None:
+        log.critical("settling_ended", exc_info=settling.exception())
+        os._exit(1)

@@ -6,19 +6,16 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy.exc import InterfaceError, OperationalError
-
 from adapters.prices.base import PriceSourceError
 from db.claims import Settlement
+from db.errors import is_temporary
 from db.executions import Execution
 from worker.messages import TASKS, backoff_seconds
 from worker.outcome import Outcome, Retry
 
-# Temporary by nature: the same work may succeed later. Everything else ends the execution.
-RETRYABLE = (Retry, PriceSourceError, OperationalError, InterfaceError, ConnectionError, TimeoutError)
-
 # Postgres rows must stay writable whatever a step says; the end of a traceback names the error.
 LONGEST_TRACEBACK = 32_000
+UNSTORABLE = "unstorable_outcome"
 
 
 class TimedOut(Exception):  # noqa: N818 - stored as the error's type, read by people
@@ -34,7 +31,7 @@ def settle_outcome(execution: Execution, outcome: Outcome, seconds: float) -> Se
 def settle_error(execution: Execution, error: BaseException, seconds: float) -> Settlement:
     """Return what to write for a step that raised: another attempt where the task allows one, else failed."""
     task = TASKS[execution.task_name]
-    again = isinstance(error, (*RETRYABLE, TimedOut)) and execution.attempt < task.attempts
+    again = _may_pass(error) and execution.attempt < task.attempts
     return Settlement(
         execution,
         "retrying" if again else "failed",
@@ -48,14 +45,24 @@ def settle_error(execution: Execution, error: BaseException, seconds: float) -> 
     )
 
 
+def _may_pass(error: BaseException) -> bool:
+    """Tell whether the same work may succeed later. Everything else ends the execution."""
+    return isinstance(error, (Retry, PriceSourceError, TimedOut)) or is_temporary(error)
+
+
+def is_unstorable(settlement: Settlement) -> bool:
+    """Tell whether a settlement is itself the replacement of one that was refused."""
+    return settlement.reason == UNSTORABLE
+
+
 def unstorable(settlement: Settlement, error: BaseException) -> Settlement:
     """Return what to write instead of an outcome that Postgres refuses for its data."""
     return Settlement(
         settlement.execution,
         "failed",
         settlement.duration_seconds,
-        reason="unstorable_outcome",
-        error_type="unstorable_outcome",
+        reason=UNSTORABLE,
+        error_type=UNSTORABLE,
         error=_clean(str(error))[:1000],
     )
 

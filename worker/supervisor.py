@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -83,13 +84,16 @@ class Supervisor:
 
     async def _start(self) -> Child:
         self._started += 1
-        name = f"{socket.gethostname()}-{os.getpid()}-{self._started}"
+        # Containers give the same host and pid again: the name must be new all the same.
+        name = f"{socket.gethostname()}-{os.getpid()}-{self._started}-{secrets.token_hex(3)}"
         arguments = ["--name", name, "--queues", ",".join(self.queues), "--threads", str(self.threads)]
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "worker.child", *arguments, "--parent", str(os.getpid())
         )
         child = self.children[name] = Child(name, process, time.monotonic())
         await self._register(child)
+        if self.stopping.is_set():
+            self._ask_to_stop(child)  # it was not there yet when the others were asked
         return child
 
     async def _register(self, child: Child) -> None:
@@ -139,8 +143,7 @@ class Supervisor:
 
     async def _stop_children(self) -> None:
         for child in list(self.children.values()):
-            if child.process.returncode is None:
-                child.process.send_signal(signal.SIGTERM)
+            self._ask_to_stop(child)
         waiting = [child.process.wait() for child in list(self.children.values())]
         try:
             await asyncio.wait_for(asyncio.gather(*waiting), STOP_SECONDS)
@@ -148,6 +151,10 @@ class Supervisor:
             for child in list(self.children.values()):
                 log.warning("worker_killed", worker=child.name, reason="it did not stop in time")
                 child.process.kill()
+
+    def _ask_to_stop(self, child: Child) -> None:
+        if child.process.returncode is None:
+            child.process.send_signal(signal.SIGTERM)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -189,6 +189,7 @@ def upgrade() -> None:
         sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
         sa.Column("parent_id", sa.BigInteger(), nullable=True),
         sa.Column("rung_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("rings", sa.Integer(), server_default="0", nullable=False),
         sa.Column("next_attempt_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("executed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
@@ -220,6 +221,13 @@ def upgrade() -> None:
         postgresql_where="status IN ('waiting', 'queued', 'running', 'retrying')",
     )
     op.create_index(
+        "ix_service_task_execution_unrung",
+        "service_task_execution",
+        ["parent_id"],
+        unique=False,
+        postgresql_where="status IN ('queued', 'retrying') AND rung_at IS NULL",
+    )
+    op.create_index(
         "ix_service_task_execution_user_id",
         "service_task_execution",
         ["user_id", "task_name", "scheduled_for"],
@@ -247,6 +255,7 @@ def upgrade() -> None:
         sa.Column("queues", sa.String(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("gone_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_worker_processes")),
     )
@@ -811,6 +820,11 @@ def downgrade() -> None:
     op.drop_index("uq_users_email", table_name="users")
     op.drop_table("users")
     op.drop_index("ix_service_task_execution_user_id", table_name="service_task_execution")
+    op.drop_index(
+        "ix_service_task_execution_unrung",
+        table_name="service_task_execution",
+        postgresql_where="status IN ('queued', 'retrying') AND rung_at IS NULL",
+    )
     op.drop_index(
         "ix_service_task_execution_unfinished",
         table_name="service_task_execution",

@@ -32,7 +32,10 @@ class ReplayError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for. data: `simulated` or a folder. first, last: exchange days; None: the last 60 sessions."""
+    """What was asked for. data: `simulated` or a folder. first, last: exchange days; None: the last 60 sessions.
+
+    symbols: of the simulated market; None: as many as it has by itself.
+    """
 
     data: str = SIMULATED
     first: date | None = None
@@ -40,6 +43,7 @@ class Request:
     users: int = 10
     accounts_per_user: int = 1
     seed: int = 7
+    symbols: int | None = None
     workers: int = 2
     threads: int = 4
 
@@ -95,7 +99,7 @@ async def make_plan(request: Request) -> Plan:
 
 
 async def _simulated(request: Request, calendar: Calendar, days: Sequence[date]) -> Plan:
-    spec = f"{SIMULATED}:{request.seed}"
+    spec = f"{SIMULATED}:{request.seed}" + ("" if request.symbols is None else f":{request.symbols}")
     source = open_source(spec, days)
     late = request.first is not None and request.first > SIMULATED_LAST
     sessions = _sessions(request, calendar, request.last or (calendar.last if late else SIMULATED_LAST))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from db.claims import LedgerRepository, Settlement
+from db.claims import LedgerRepository, NoLeaseError, Settlement
 from db.executions import Bell, Execution, Fenced, FollowUp, ServiceTaskRepository
 from db.sweeps import SweepRepository
 from db.transaction import Database
@@ -42,8 +42,9 @@ async def test_a_copy_under_an_older_generation_claims_nothing(database: Databas
 async def test_a_worker_without_a_live_lease_claims_nothing(database: Database) -> None:
     bell = await queued(database, "prices")
     await worker(database, "late", seconds=0)
-    assert await claim(database, [bell], "late") == []
-    assert await claim(database, [bell], "nobody") == []
+    for name in ("late", "nobody"):
+        with pytest.raises(NoLeaseError):
+            await claim(database, [bell], name)
 
 
 async def test_what_is_late_ends_skipped_with_the_reason_and_never_runs(database: Database) -> None:
@@ -117,9 +118,10 @@ async def test_work_taken_back_fences_the_worker_that_held_it(database: Database
     async with database.transaction(None) as session:
         await WorkerRepository(session).expire("w1")
     async with database.transaction(None) as session:
-        dead = await WorkerRepository(session).dead()
+        workers = WorkerRepository(session)
+        dead = await workers.lock_dead(await workers.dead(patient=True))
         assert await SweepRepository(session).take_back(dead) == 1
-        await WorkerRepository(session).end(dead)
+        await workers.end(dead)
     with pytest.raises(Fenced):
         async with database.transaction(asha.user_id) as session:
             await ServiceTaskRepository(session).fence(held)
@@ -131,7 +133,8 @@ async def test_work_taken_back_fences_the_worker_that_held_it(database: Database
 
 
 async def test_what_never_began_is_handed_back_without_costing_an_attempt(database: Database) -> None:
-    [held] = await claim(database, [await queued(database, "prices")], await worker(database))
+    bell = await queued(database, "prices")
+    await claim(database, [bell], await worker(database))
     async with database.transaction(None) as session:
-        await LedgerRepository(session).hand_back([held])
+        await LedgerRepository(session).hand_back([bell], "w1")
     assert await scalar(database, "SELECT status || attempt || generation FROM service_task_execution") == "queued02"

@@ -128,3 +128,51 @@ async def test_a_slot_past_its_use_makes_no_executions_but_is_stepped_over(datab
     assert await scalar(database, late) == 0
     behind = "SELECT count(*) FROM schedules WHERE next_due_at <= market_now()"
     assert await scalar(database, behind) == 0
+
+
+async def test_a_stopped_users_live_orders_are_still_looked_after(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha, _ = await person(database, "asha"), await person(database, "bala")
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE service_status SET service_running = false"))
+        await session.execute(
+            text(
+                "INSERT INTO orders (user_id, account_id, execution_id, symbol, side, order_type, variety, quantity, status, "
+                "intent_key, tag, strategy, leg, rank, reference_price, as_of, session_day, config_version) VALUES "
+                "(:user_id, :account_id, 1, 'INFY', 'buy', 'market', 'amo', 1, 'parked', 'k', 't', 'dip', 'entry', 1, 1, "
+                "now(), '2024-01-03', 1)"
+            ),
+            {"user_id": asha.user_id, "account_id": asha.account_id},
+        )
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    await due.fire(True)
+    assert await scalar(database, "SELECT array_agg(user_id) FROM service_task_execution") == [asha.user_id]
+
+
+async def test_a_repeating_schedule_that_fell_behind_fires_its_newest_slot_alone(
+    database: Database, bells: Bells
+) -> None:
+    await replay_from(database)
+    await person(database)
+    due = await open_due(database, bells)
+    await due.plan_new(False)
+    await set_clock(database, AFTER_CLOSE + timedelta(minutes=55))
+    while await due.fire(False):
+        pass
+    fired = "SELECT count(DISTINCT scheduled_for) FROM service_task_execution WHERE task_name = 'prices'"
+    assert await scalar(database, fired) == 1
+
+
+async def test_a_schedule_that_cannot_fire_does_not_stop_the_others(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    await person(database)
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE schedules SET trigger = 'nonsense' WHERE name = 'buy_orders'"))
+        await session.execute(text("UPDATE schedules SET next_due_at = market_now() WHERE name = 'buy_orders'"))
+    await set_clock(database, BEFORE_OPEN)
+    assert await due.fire(True) == 1
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution") == 1

@@ -1,16 +1,19 @@
 """Prerequisites: whatever the order of two commits, no waiting execution is lost, and none waits for nothing."""
 
+import asyncio
 import json
 from datetime import timedelta
 
 from sqlalchemy import text
 
 from db.claims import LedgerRepository, Settlement
-from db.executions import Execution
+from db.executions import Execution, ServiceTaskRepository
+from db.sweeps import SweepRepository
 from db.transaction import Database
+from db.workers import WorkerRepository
 from scheduler.replay import Replay
 from scheduler.sweep import Sweep
-from tests.people import MORNING, Person, person, queued, replay_from, scalar, worker
+from tests.people import MORNING, Person, person, queued, replay_from, scalar, set_clock, worker
 from worker.bells.ringing import Bells
 
 NEEDS = [
@@ -49,6 +52,12 @@ async def settle(database: Database, held: Execution, status: str = "success") -
     error = {"error_type": "E", "error": "e"} if status == "failed" else {}
     async with database.transaction(None) as session:
         await LedgerRepository(session).settle([Settlement(held, status, 0.1, **error)], "w1")  # type: ignore[arg-type]
+
+
+async def no_schedules(database: Database) -> None:
+    """Leave nothing to fire, so that the clock is held by executions alone."""
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE schedules SET enabled = false"))
 
 
 def sweep(database: Database, bells: Bells) -> Sweep:
@@ -175,6 +184,100 @@ async def test_the_replays_clock_never_leaves_a_row_that_became_ready(database: 
     await waiting(database, asha)
     await run(database, "order_sync", asha)
     await run(database, "analysis", None, "dip:abc")
+    await no_schedules(database)
     assert await Replay(database, bells).advance() is True
     assert await scalar(database, STATUS) == "queued"
     assert await scalar(database, "SELECT market_now()") == MORNING
+
+
+async def test_the_replays_clock_waits_for_schedules_that_are_not_planned_yet(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    assert await Replay(database, bells).advance() is False
+    await no_schedules(database)
+    assert await Replay(database, bells).advance() is True
+
+
+async def test_the_replays_clock_waits_for_a_row_another_scheduler_is_making_ready(
+    database: Database, bells: Bells
+) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    await waiting(database, asha)
+    await run(database, "order_sync", asha)
+    await run(database, "analysis", None, "dip:abc")
+    await no_schedules(database)
+    async with database.transaction(None) as other:
+        await SweepRepository(other).hold_clock()
+        await SweepRepository(other).make_ready(10)
+        moving = asyncio.create_task(Replay(database, bells).advance())
+        done, _ = await asyncio.wait([moving], timeout=0.2)
+        assert not done, "the clock moved under a row that is being made ready"
+    assert await moving is False
+    assert await scalar(database, "SELECT market_now()") == MORNING
+
+
+async def test_after_one_failed_sync_another_is_made_and_nobody_gives_up(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await worker(database)
+    await waiting(database, asha, [{**NEEDS[1], "repeats": True}])
+    await run(database, "order_sync", asha, status="failed")
+    await set_clock(database, MORNING + timedelta(minutes=5))
+    await sweep(database, bells).heal()
+    assert await scalar(database, STATUS) == "waiting"
+    made = "SELECT count(*) FROM service_task_execution WHERE task_name = 'order_sync' AND status = 'queued'"
+    assert await scalar(database, made) == 1
+
+
+async def test_a_queued_row_past_its_use_is_ended_by_the_sweep(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    await queued(database, "prices")
+    async with database.transaction(None) as session:
+        await session.execute(
+            text("UPDATE service_task_execution SET useful_until = :at"), {"at": MORNING - timedelta(minutes=1)}
+        )
+    await sweep(database, bells).heal()
+    assert await scalar(database, "SELECT status FROM service_task_execution") == "skipped"
+
+
+async def test_an_unanswered_bell_is_rung_again_and_in_the_end_under_a_new_generation(
+    database: Database, bells: Bells
+) -> None:
+    bell = await queued(database, "prices")
+    generations = []
+    for _ in range(7):
+        async with database.transaction(None) as session:
+            await session.execute(text("UPDATE service_task_execution SET rung_at = now() - interval '1 minute'"))
+        async with database.transaction(None) as session:
+            generations += [one.generation for one in await SweepRepository(session).unanswered(10, 10)]
+    assert generations == [1, 1, 1, 1, 1, 2, 2]
+    assert bell.generation == 1
+
+
+async def test_nobody_is_declared_dead_by_a_sweep_that_has_just_begun(database: Database, bells: Bells) -> None:
+    await worker(database, "slow", seconds=0)
+    await worker(database, "gone")
+    async with database.transaction(None) as session:
+        await WorkerRepository(session).expire("gone")
+    await sweep(database, bells).heal()
+    ended = "SELECT string_agg(name, ',') FROM worker_processes WHERE ended_at IS NOT NULL"
+    assert await scalar(database, ended) == "gone"
+
+
+async def test_a_row_locked_by_a_frozen_worker_does_not_hold_the_sweep_up(database: Database, bells: Bells) -> None:
+    asha = await person(database)
+    await worker(database)
+    rung = [await queued(database, "order_sync", asha, str(number)) for number in range(2)]
+    async with database.transaction(None) as session:
+        frozen, _ = await LedgerRepository(session).claim(rung, "w1")
+    async with database.transaction(None) as session:
+        await WorkerRepository(session).expire("w1")
+    statuses = "SELECT string_agg(status, ',' ORDER BY id) FROM service_task_execution"
+    ended = "SELECT count(*) FROM worker_processes WHERE ended_at IS NOT NULL"
+    async with database.transaction(asha.user_id) as step:
+        await ServiceTaskRepository(step).fence(frozen)
+        await sweep(database, bells).heal()
+        assert (await scalar(database, statuses), await scalar(database, ended)) == ("running,queued", 0)
+    await sweep(database, bells).heal()
+    assert (await scalar(database, statuses), await scalar(database, ended)) == ("queued,queued", 1)

@@ -1,6 +1,5 @@
 """Takes messages in batches: fetch from Redis, claim in Postgres, and only then hand them to worker threads."""
 
-import threading
 from collections import deque
 from collections.abc import Iterable
 
@@ -13,7 +12,7 @@ from dramatiq.errors import ConnectionClosed, DecodeError
 
 from db.executions import Bell
 from worker.bells.keys import ready_key
-from worker.ledger import Ledger
+from worker.ledger import Ledger, Room
 from worker.messages import TASKS, bell_of
 
 log = structlog.get_logger(__name__)
@@ -22,13 +21,11 @@ log = structlog.get_logger(__name__)
 class ClaimingConsumer(Consumer):
     """One queue's consumer in one process. Acknowledging means handing the outcome to the ledger."""
 
-    def __init__(self, broker: RedisBroker, ledger: Ledger, queue_name: str, prefetch: int, timeout: int) -> None:
-        self.broker, self.ledger = broker, ledger
-        self.queue_name, self.prefetch = queue_name, prefetch
+    def __init__(self, broker: RedisBroker, ledger: Ledger, room: Room, queue_name: str, timeout: int) -> None:
+        self.broker, self.ledger, self.room = broker, ledger, room
+        self.queue_name = queue_name
         self.block_seconds = timeout / 1000
         self.claimed: deque[Message[None]] = deque()
-        self.outstanding: set[str] = set()
-        self.room = threading.Event()
 
     def __next__(self) -> MessageProxy | None:
         """Return the next claimed message, or None after an idle while."""
@@ -38,17 +35,19 @@ class ClaimingConsumer(Consumer):
 
     def ack(self, message: MessageProxy) -> None:
         """Hand a message's outcome to the ledger, which commits it and then acknowledges."""
-        self._forget(message.message_id)
         self.ledger.finish(message)
+        self.room.give(1)
 
     def nack(self, message: MessageProxy) -> None:
         """Move a message to the dead letters: it has no execution that could record its error."""
-        self._forget(message.message_id)
+        self.room.give(1)
         self.broker.do_nack(self.queue_name, message.options["redis_message_id"])
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back claimed messages that never began."""
-        self.ledger.hand_back(list(messages))
+        given_back = list(messages)
+        self.ledger.hand_back(given_back)
+        self.room.give(len(given_back))
 
     def close(self) -> None:
         """Give back what was claimed and not handed out yet."""
@@ -56,21 +55,27 @@ class ClaimingConsumer(Consumer):
         self.claimed.clear()
 
     def _take(self) -> None:
-        room = self.prefetch - len(self.outstanding)
-        if room <= 0:
-            self.room.wait(self.block_seconds)
-            self.room.clear()
+        """Claim as many ready messages as there is room for; with none ready, wait for one."""
+        room = self.room.take(self.block_seconds)
+        if not room:
             return
         try:
             fetched = [data for data in self.broker.do_fetch(self.queue_name, room) if data is not None]
-            if not fetched:
-                # A blocking peek: it wakes on our bells and on stock sends alike, and takes nothing.
-                key = ready_key(self.queue_name)
-                self.broker.client.blmove(key, key, self.block_seconds, "LEFT", "LEFT")  # type: ignore[arg-type]  # takes parts of a second
-                return
-        except redis.ConnectionError as error:
+            self._claim([message for message in map(self._decode, fetched) if message is not None])
+        except redis.RedisError as error:
             raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
-        self._claim([message for message in map(self._decode, fetched) if message is not None])
+        finally:
+            self.room.give(room - len(self.claimed))
+        if not fetched:
+            self._wait()
+
+    def _wait(self) -> None:
+        """Block until the queue has something: a peek that wakes on our bells and on stock sends, and takes nothing."""
+        key = ready_key(self.queue_name)
+        try:
+            self.broker.client.blmove(key, key, self.block_seconds, "LEFT", "LEFT")  # type: ignore[arg-type]  # a float
+        except redis.RedisError as error:
+            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
 
     def _decode(self, data: bytes) -> Message[None] | None:
         try:
@@ -91,7 +96,6 @@ class ClaimingConsumer(Consumer):
             if message.message_id in bells and message.message_id not in won:
                 dropped.append(message.options["redis_message_id"])
             else:
-                self.outstanding.add(message.message_id)
                 self.claimed.append(message)
         if dropped:
             log.info("messages_dropped", queue=self.queue_name, count=len(dropped), reason="copy, cancelled or late")
@@ -105,7 +109,3 @@ class ClaimingConsumer(Consumer):
         except ValueError:
             log.exception("message_unreadable", queue=self.queue_name, message_id=message.message_id)
             return None
-
-    def _forget(self, message_id: str) -> None:
-        self.outstanding.discard(message_id)
-        self.room.set()

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.bars import BarRepository
 from db.configs import UserTradingConfigRepository
 from db.executions import Execution, ServiceTaskRepository
-from db.models import MLModelRepository
+from db.models import MLModelRepository, MLModelRow
 from db.signals import Analysis, SignalRepository
 from trading.features import FeatureParameters, FeatureTable, feature_table
 from trading.predictor import ArtifactRefused, Estimator, check_features, confidence, from_artifact
@@ -45,7 +45,8 @@ async def analysis(resources: Resources, execution: Execution) -> Outcome:
             raise Refuse(
                 f"parameter set {parameter_hash} is of other feature definitions: save the configuration again"
             )
-        model = await _active_model(resources, session, strategy)
+        active = await _active_model(resources, session, strategy)
+    model = await _model(resources, *active) if active is not None else None
     bars = list((await resources.history.until(day)).values())
     table = await asyncio.to_thread(feature_table, bars, day, parameters)
     candidates = await asyncio.to_thread(_candidates, strategy, table, model)
@@ -81,15 +82,21 @@ async def _store(signals: SignalRepository, found: Analysis) -> int:
     return await signals.store(found)
 
 
-async def _active_model(resources: Resources, session: AsyncSession, strategy: Strategy) -> _Model | None:
-    """Return the active version; its bytes are read and checked once a process."""
+async def _active_model(
+    resources: Resources, session: AsyncSession, strategy: Strategy
+) -> tuple[MLModelRow, bytes | None] | None:
+    """Return the active version, with its bytes where this process has not built it yet."""
     models = MLModelRepository(session)
     row = await models.active(strategy.name)
     if row is None:
         return None
+    return row, None if row.sha256 in resources.estimators else await models.artifact(row.sha256)
+
+
+async def _model(resources: Resources, row: MLModelRow, data: bytes | None) -> _Model:
+    """Return the version, checked and built once a process; call it with no transaction open."""
     check_features(row.features)
-    if row.sha256 not in resources.estimators:
-        data = await models.artifact(row.sha256)
+    if data is not None:
         if hashlib.sha256(data).hexdigest() != row.sha256:
             raise ArtifactRefused(f"its bytes do not have the hash {row.sha256}")
         resources.estimators[row.sha256] = await asyncio.to_thread(from_artifact, data)

@@ -13,6 +13,7 @@ from db.decisions import DecisionRepository
 from db.executions import Execution, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
 from db.positions import PositionRepository
+from db.service_status import ServiceStatusRepository
 from db.signals import SignalRepository
 from trading.calendar import AMO_ENDS, Session
 from trading.orders import OrderState, intent_key, order_tag
@@ -53,6 +54,8 @@ async def buy_orders(resources: Resources, execution: Execution) -> Outcome:
         account = await AccountRepository(session).lock(user_id, account_id)
         if account.status != "active":
             return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")
+        if not await ServiceStatusRepository(session).runs(user_id):
+            return skipped(f"{DenyCode.KILL_SWITCH}: the service is stopped")
         if now >= target.opens - AMO_ENDS:
             return skipped(f"{DenyCode.MARKET_CLOSED}: no orders for {target.day} are taken any more")
         config = await UserTradingConfigRepository(session).snapshot(user_id)

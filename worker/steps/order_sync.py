@@ -1,21 +1,24 @@
 """Reads an account's book at its broker and books what it tells; gives up what can no longer be sent."""
 
-from datetime import datetime
-
-from sqlalchemy.ext.asyncio import AsyncSession
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from adapters.brokers.base import Failed
 from db.accounts import AccountRepository
 from db.executions import Execution, FollowUp, ServiceTaskRepository
-from db.orders import OrderRepository
+from db.orders import OrderRepository, OrderRow
 from trading.calendar import Calendar
 from trading.orders import OrderEvent, OrderState
 from trading.risk import DenyCode
+from worker.messages import HARD_LIMIT_FACTOR, TASKS
 from worker.outcome import Outcome, Retry, done
 from worker.resources import Resources
 from worker.steps.booking import Booking
 from worker.steps.order_life import is_too_late, move, reconcile_of
-from worker.steps.subject import owner
+from worker.steps.subject import OrderSubject, owner
+
+# Of machine time: a process that runs a submit for longer is killed.
+SUBMIT_ENDS = timedelta(seconds=TASKS["submit"].limit_seconds * HARD_LIMIT_FACTOR)
 
 _UNSENT = frozenset({OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN})
 
@@ -36,29 +39,40 @@ async def order_sync(resources: Resources, execution: Execution) -> Outcome:
         return done(orders=0, fills=0, positions_opened=0, positions_closed=0)
     async with resources.database.transaction(user_id) as session:
         tasks = ServiceTaskRepository(session)
-        await tasks.fence(execution)
+        moment = await tasks.fence(execution)
         await AccountRepository(session).lock(user_id, account_id)
         booked = await Booking(session, user_id, account_id, now).take(book.orders)
         orders = OrderRepository(session, user_id, account_id)
-        await tasks.follow_up(execution, await _give_up(session, orders, resources.calendar, now))
+        await session.flush()
+        unsent = await orders.live(_UNSENT)
+        await _give_up(orders, unsent, resources.calendar, moment)
+        await tasks.follow_up(execution, await _looks(tasks, execution, unsent, moment))
     return done(**booked.to_json())
 
 
-async def _give_up(session: AsyncSession, orders: OrderRepository, calendar: Calendar, now: datetime) -> list[FollowUp]:
-    """End what was never sent in its time, and have looked for what may have been.
+async def _give_up(orders: OrderRepository, unsent: Sequence[OrderRow], calendar: Calendar, now: datetime) -> None:
+    """End what was never sent in its time, and call unknown what nobody is sending any more.
 
-    A submit that came too late to run leaves its order behind: this is who releases it, and the money held for it.
+    A submit that came too late or did not end leaves its order behind: this is who releases it, and its money.
     """
-    await session.flush()
-    looks: list[FollowUp] = []
-    for order in await orders.live(_UNSENT):
-        if not is_too_late(calendar, order, now):
-            continue
-        if order.status == OrderState.PLANNED:
+    sending = [order.id for order in unsent if order.status == OrderState.SENDING]
+    abandoned = await orders.unmoved(sending, SUBMIT_ENDS) if sending else set()
+    for order in unsent:
+        late = is_too_late(calendar, order, now)
+        if order.status == OrderState.PLANNED and late:
             order.reason = DenyCode.MARKET_CLOSED.value
             move(orders, order, OrderEvent.DENY, now, code=DenyCode.MARKET_CLOSED.value)
-            continue
-        if order.status == OrderState.SENDING:
-            move(orders, order, OrderEvent.LOSE_SIGHT, now, reason="its time to be sent is over")
-        looks.append(reconcile_of(order, now))
-    return looks
+        elif order.status == OrderState.SENDING and (late or order.id in abandoned):
+            reason = "its time to be sent is over" if late else "its submit can no longer be running"
+            move(orders, order, OrderEvent.LOSE_SIGHT, now, reason=reason)
+
+
+async def _looks(
+    tasks: ServiceTaskRepository, execution: Execution, unsent: Sequence[OrderRow], now: datetime
+) -> list[FollowUp]:
+    """Return a reconcile for every order of unknown fate that none is under way for: the last one may have failed."""
+    unknown = [order for order in unsent if order.status == OrderState.UNKNOWN]
+    if not unknown:
+        return []
+    under_way = {OrderSubject.read(one).of_look(1) for one in await tasks.unfinished_subjects(execution, "reconcile")}
+    return [reconcile_of(order, now) for order in unknown if OrderSubject(order.id, order.attempt) not in under_way]

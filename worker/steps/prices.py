@@ -1,10 +1,12 @@
 """Loads the day's bars of the whole market, and says whether the day is whole."""
 
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from adapters.prices.base import BarBatch, PriceSourceError
 from db.bars import BarRepository
 from db.executions import Execution, ServiceTaskRepository
+from trading.values import Symbol
 from worker.outcome import Json, Outcome, Retry, done, skipped
 from worker.resources import Resources
 
@@ -30,16 +32,18 @@ async def prices(resources: Resources, execution: Execution) -> Outcome:
         batch = await resources.prices.bars(last + timedelta(days=1) if last else day, day)
     except PriceSourceError as error:
         raise Retry(str(error)) from error
-    return await _store(resources, execution, batch, day, before)
+    return await _store(resources, execution, batch, day, last)
 
 
-async def _store(resources: Resources, execution: Execution, batch: BarBatch, day: date, before: date) -> Outcome:
+async def _store(resources: Resources, execution: Execution, batch: BarBatch, day: date, last: date | None) -> Outcome:
+    before = resources.calendar.previous_session(day).day
     async with resources.database.transaction(None) as session:
         await ServiceTaskRepository(session).fence(execution)
         rows = BarRepository(session)
         for start in range(0, len(batch.bars), ROWS_A_STATEMENT):
             await rows.store(batch.bars[start : start + ROWS_A_STATEMENT])
-        have, expected = await rows.count_on(day), await rows.count_on(before)
+        have = await rows.count_on(day)
+        expected = max(await rows.count_on(before), have + await _awaited(rows, batch.missing, last))
         whole = have > 0 and have >= WHOLE_SHARE * expected
         await rows.store_day(day, have, len(batch.missing), whole, resources.prices.name)
     details: dict[str, Json] = {
@@ -51,6 +55,16 @@ async def _store(resources: Resources, execution: Execution, batch: BarBatch, da
         "bad_rows_named": [f"{row.file}:{row.line}: {row.reason}" for row in batch.bad_rows[:BAD_ROWS_NAMED]],
     }
     if not whole:
-        known = max(expected, have + len(batch.missing))
-        return skipped(f"only {have} of {known} symbols have a bar for {day} yet", **details)
+        return skipped(f"only {have} of {expected} symbols have a bar for {day} yet", **details)
     return done(**details)
+
+
+async def _awaited(rows: BarRepository, missing: Sequence[Symbol], last: date | None) -> int:
+    """Return how many of the missing symbols should have come: those that traded on the last whole day.
+
+    The day before may be a partial one itself. What a source knows only from an older or a later past is not awaited;
+    with no whole day yet nobody can tell those apart, and all are.
+    """
+    if last is None or not missing:
+        return len(missing)
+    return await rows.traded_on(last, missing)

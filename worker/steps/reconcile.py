@@ -17,6 +17,9 @@ from worker.resources import Resources
 from worker.steps.order_life import move, second_reconcile_of, settle, submit_of, sync_soon
 from worker.steps.subject import SECOND_LOOK, OrderSubject, owner
 
+# A placement that fails whatever is tried would else be sent, lost and sent again until its time is over.
+MOST_ATTEMPTS = 10
+
 
 async def reconcile(resources: Resources, execution: Execution) -> Outcome:
     """Resolve one order in `unknown`. Raises Retry when the book cannot be read: that says nothing about the order."""
@@ -73,7 +76,7 @@ async def _missed(
     now: datetime,
 ) -> None:
     orders, tasks = OrderRepository(session, order.user_id, order.account_id), ServiceTaskRepository(session)
-    if capabilities.one_order_per_tag:
+    if capabilities.one_order_per_tag and order.attempt < MOST_ATTEMPTS:
         order.attempt += 1
         move(orders, order, OrderEvent.REPEAT, now, attempt=order.attempt)
         await tasks.follow_up(execution, [submit_of(resources.calendar, order, now)])

@@ -4,16 +4,19 @@ Intent committed, then the call with no transaction open, then the outcome commi
 already in `sending` died in between, and does not know what the broker heard.
 """
 
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from adapters.brokers.base import Accepted, Broker, NotSent, Placement, PlaceOutcome, Refused
+from adapters.brokers.base import Accepted, Broker, NotSent, Placement, PlaceOutcome, Refused, Unknown
 from db.accounts import AccountRepository, AccountRow
 from db.executions import Execution, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
+from db.service_status import ServiceStatusRepository
 from trading.calendar import Calendar
 from trading.orders import OrderEvent, OrderState
 from trading.risk import DenyCode
@@ -22,6 +25,11 @@ from worker.outcome import Outcome, Retry, done, skipped
 from worker.resources import Resources
 from worker.steps.order_life import may_send, move, reconcile_of, sync_soon
 from worker.steps.subject import OrderSubject, owner
+
+log = structlog.get_logger(__name__)
+
+# A database's error quotes the whole statement; the log has it.
+_LONGEST_REASON = 500
 
 _CHANGEABLE = frozenset({OrderState.ACKED, OrderState.PARKED, OrderState.OPEN, OrderState.PARTIAL})
 
@@ -45,10 +53,20 @@ async def submit(resources: Resources, execution: Execution) -> Outcome:
     if isinstance(begun, Outcome):
         return begun
     if begun.change:
-        outcome = await begun.broker.change(user_id, account_id, begun.tag, begun.limit_price, begun.at)
+        change = begun.broker.change(user_id, account_id, begun.tag, begun.limit_price, begun.at)
+        outcome = await _answered(change)
         return await _end_change(resources, execution, outcome)
-    outcome = await begun.broker.place(user_id, account_id, begun.placement, begun.at)
+    outcome = await _answered(begun.broker.place(user_id, account_id, begun.placement, begun.at))
     return await _end_placement(resources, execution, outcome)
+
+
+async def _answered(call: Awaitable[PlaceOutcome]) -> PlaceOutcome:
+    """Return a broker's answer. An error says no more about the order than silence does: nobody knows how far it got."""
+    try:
+        return await call
+    except Exception as error:
+        log.exception("broker_raised")
+        return Unknown(f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
 
 
 async def _begin(resources: Resources, execution: Execution) -> Outcome | _Request:
@@ -67,7 +85,7 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
             await ServiceTaskRepository(session).follow_up(execution, [reconcile_of(order, now)])
             return done(order=order.id, state=order.status)
         if state is OrderState.PLANNED:
-            if code := _denial(account, order, resources.calendar, now):
+            if code := await _denial(session, account, order, resources.calendar, now):
                 order.reason = code.value
                 move(orders, order, OrderEvent.DENY, now, code=code.value)
                 return done(order=order.id, state=order.status, code=code.value)
@@ -84,8 +102,8 @@ async def _end_placement(resources: Resources, execution: Execution, outcome: Pl
     async with resources.database.transaction(user_id) as session:
         orders, order, now = await _again(session, execution)
         tasks = ServiceTaskRepository(session)
-        if order.status == OrderState.UNKNOWN:
-            # A sync gave this attempt up while the broker was thinking; its reconcile is on the way.
+        if order.status == OrderState.UNKNOWN or order.attempt != OrderSubject.of(execution).attempt:
+            # A sync gave this attempt up while the broker was thinking; its reconcile or the next attempt finds out.
             orders.note(order, "late_answer", order.status, now, {"answer": type(outcome).__name__})
         elif isinstance(outcome, Accepted):
             order.broker_order_id, order.placed_at = outcome.broker_order_id, order.placed_at or now
@@ -131,8 +149,13 @@ async def _again(session: AsyncSession, execution: Execution) -> tuple[OrderRepo
     return orders, order, now
 
 
-def _denial(account: AccountRow, order: OrderRow, calendar: Calendar, now: datetime) -> DenyCode | None:
+async def _denial(
+    session: AsyncSession, account: AccountRow, order: OrderRow, calendar: Calendar, now: datetime
+) -> DenyCode | None:
+    """Return why an order may not be sent. A stopped service buys nothing; what it holds is still sold."""
     if account.status != "active":
+        return DenyCode.KILL_SWITCH
+    if order.side == Side.BUY and not await ServiceStatusRepository(session).runs(account.user_id):
         return DenyCode.KILL_SWITCH
     return None if may_send(calendar, order, now) else DenyCode.MARKET_CLOSED
 
