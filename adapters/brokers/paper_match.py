@@ -1,7 +1,7 @@
 """How the paper venue fills, rejects and expires one resting order by what the market has shown. No I/O."""
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from db.paper import PaperBookRow, PaperOrderRow
 from trading.bars import Quote
@@ -12,7 +12,9 @@ from trading.values import Price, Side, Symbol, money
 RESTING = frozenset({"parked", "open"})
 
 Shown = Mapping[tuple[date, Symbol], Quote | None]
-"""What was asked of the market, by session day and symbol; None: asked, and there is no price that day."""
+"""What was asked of the market, by session day and symbol; None: asked, and no price of that day is known yet."""
+
+_DAY = timedelta(days=1)
 
 
 def venue_turn(order: PaperOrderRow) -> tuple[date, str, str]:
@@ -32,16 +34,34 @@ def match(orders: Iterable[PaperOrderRow], book: PaperBookRow, shown: Shown, cal
         key = (order.session_day, Symbol(order.symbol))
         session = open_session(calendar, order.session_day, at)
         if order.word in RESTING and session is not None and key in shown:
-            _match(order, book, shown[key], session, at)
+            _match(order, book, shown[key], calendar, session, at)
 
 
-def _match(order: PaperOrderRow, book: PaperBookRow, quote: Quote | None, session: Session, at: datetime) -> None:
+def _match(
+    order: PaperOrderRow,
+    book: PaperBookRow,
+    quote: Quote | None,
+    calendar: Calendar,
+    session: Session,
+    at: datetime,
+) -> None:
     price = _price(order, quote) if quote is not None else None
     if price is not None:
         _fill(order, book, price, session, at)
-    elif at >= session.closes:
-        order.word = "expired"
-        order.reason = "no price that day" if quote is None else "the session ended"
+    elif quote is not None and at >= session.closes:
+        order.word, order.reason = "expired", "the session ended"
+    elif quote is None and _next_opened(calendar, session, at):
+        order.word, order.reason = "expired", "no price that day"
+
+
+def _next_opened(calendar: Calendar, session: Session, at: datetime) -> bool:
+    """Tell whether a later session has opened: until then a source may still be waiting for the day's bar.
+
+    A folder's files come after the close, and nobody can say of one symbol that its bar will not.
+    """
+    today = calendar.exchange_day(at)
+    later = calendar.sessions_between(session.day + _DAY, today) if today > session.day else ()
+    return any(one.opens <= at for one in later)
 
 
 def _price(order: PaperOrderRow, quote: Quote) -> Price | None:

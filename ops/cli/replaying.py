@@ -43,14 +43,14 @@ class Wish:
     def request(self) -> Request:
         """Return the request that the options make."""
         return Request(
-            self.data,
-            self.first.date() if self.first else None,
-            self.last.date() if self.last else None,
-            self.users,
-            self.accounts_per_user,
-            self.seed,
-            self.workers,
-            self.threads,
+            data=self.data,
+            first=self.first.date() if self.first else None,
+            last=self.last.date() if self.last else None,
+            users=self.users,
+            accounts_per_user=self.accounts_per_user,
+            seed=self.seed,
+            workers=self.workers,
+            threads=self.threads,
         )
 
 

@@ -43,9 +43,9 @@ class Request:
     users: int = 10
     accounts_per_user: int = 1
     seed: int = 7
-    symbols: int | None = None
     workers: int = 2
     threads: int = 4
+    symbols: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -120,11 +120,36 @@ async def test_the_same_money_is_not_spent_twice(paper: Paper) -> None:
     assert book["BUYBBB"].reason == f"insufficient funds: needs {needed}, has {left}"
 
 
-async def test_a_buy_without_a_price_all_day_expires(paper: Paper) -> None:
+async def test_a_buy_without_a_price_all_day_expires_when_the_next_session_opens(paper: Paper) -> None:
     await paper.buy(C, 10)
-    assert (await paper.book(paper.close(DAY, -1)))["BUYCCC"].state is S.PARKED
-    expired = (await paper.book(paper.close(DAY)))["BUYCCC"]
+    for at in (paper.close(DAY, -1), paper.close(DAY), paper.close(DAY, 15), paper.at(NEXT, -1)):
+        assert (await paper.book(at))["BUYCCC"].state is S.PARKED
+    expired = (await paper.book(paper.at(NEXT)))["BUYCCC"]
     assert (expired.state, expired.reason) == (S.EXPIRED, "no price that day")
+
+
+async def test_a_bar_that_comes_after_the_close_still_fills_what_waited_for_it(paper: Paper) -> None:
+    """A folder's files come in the evening: the sync before them must end nothing."""
+    bars = [paper.prices.rows.pop((symbol, NEXT)) for symbol in (A, B)]
+    await paper.buy(A, 10)
+    await paper.book(paper.at(DAY))
+    await paper.buy(B, 10, NEXT, paper.close(DAY, 35))
+    await paper.sell(A, 10, "118.00", paper.at(NEXT))
+    early = await paper.book(paper.close(NEXT, 15))
+    assert (early["BUYBBB"].state, early["SELLAAA"].state) == (S.PARKED, S.OPEN)
+    paper.prices.add(bars)
+    late = await paper.book(paper.close(NEXT, 60))
+    ends = [(order.fills[0].price, order.fills[0].at) for order in (late["BUYBBB"], late["SELLAAA"])]
+    assert ends == [(Decimal(206), paper.at(NEXT)), (Decimal(118), paper.close(NEXT))]
+
+
+async def test_a_limit_the_days_bar_never_reached_expires_once_the_bar_is_there(paper: Paper) -> None:
+    bar_ = paper.prices.rows.pop((A, NEXT))
+    await paper.buy(A, 10)
+    await paper.sell(A, 10, "130.00", paper.at(NEXT))
+    assert (await paper.book(paper.close(NEXT, 15)))["SELLAAA"].state is S.OPEN
+    paper.prices.add([bar_])
+    assert (await paper.book(paper.close(NEXT, 60)))["SELLAAA"].reason == "the session ended"
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,10 @@ class Booking:
         pairs = [(ours[one.tag], one) for one in book if one.tag in ours]
         await self._take_fills(pairs)
         for order, told in pairs:
-            self._take_state(order, told)
+            if told.state is None:
+                self.booked.unknown_words.append(f"{told.tag}: {told.word}")
+            elif take_told(self._orders, order, told, told.state, self._now):
+                self.booked.orders += 1
         return self.booked
 
     async def _take_fills(self, pairs: Sequence[tuple[OrderRow, BookOrder]]) -> None:
@@ -103,38 +106,44 @@ class Booking:
             del positions[trade.symbol]
             self.booked.positions_closed += 1
 
-    def _take_state(self, order: OrderRow, told: BookOrder) -> None:
-        if told.state is None:
-            self.booked.unknown_words.append(f"{told.tag}: {told.word}")
-            return
-        order.broker_order_id = order.broker_order_id or told.broker_order_id
-        order.placed_at = order.placed_at or self._now
-        before = OrderState(order.status)
-        state = reported(before, told.state, told.filled, order.quantity)
-        if told.limit_price is None and order.order_type == "limit":
-            order.order_type, order.price = "market", None
-        if (state, told.filled, told.word) == (before, order.filled_quantity, order.broker_word):
-            return
-        self.booked.orders += 1
-        order.broker_word = told.word
+
+def take_told(orders: OrderRepository, order: OrderRow, told: BookOrder, word: OrderState, now: datetime) -> bool:
+    """Take over what a row of the book says of an order. Returns whether that is news.
+
+    word: the row's word in our terms. Two looks may be booked in any order: what was seen of an older one is known
+    by fewer shares filled, or by a state the order has left, and changes nothing. A final state keeps its word.
+    """
+    order.broker_order_id = order.broker_order_id or told.broker_order_id
+    order.placed_at = order.placed_at or now
+    if told.limit_price is None and order.order_type == "limit":
+        order.order_type, order.price = "market", None
+    before = OrderState(order.status)
+    state = reported(before, word, told.filled, order.quantity)
+    # What the row says by itself: where the order is ahead of it, its word is an older one.
+    alone = reported(OrderState.PLANNED, word, told.filled, order.quantity)
+    ahead = state is before and (alone is not before or is_final(before))
+    latest = order.broker_word if ahead else told.word
+    grown = told.filled > order.filled_quantity
+    if told.filled < order.filled_quantity or not (grown or state is not before or latest != order.broker_word):
+        return False
+    order.broker_word = latest
+    if grown:
         _take_quantities(order, told, state)
-        if state is not before:
-            order.reason = told.reason or order.reason
-            settle(self._orders, order, state, "reported", self._now, {"word": told.word, "filled": told.filled})
+    if state is not before:
+        order.reason = told.reason or order.reason
+        settle(orders, order, state, "reported", now, {"word": told.word, "filled": told.filled})
+    return True
 
 
 def _take_quantities(order: OrderRow, told: BookOrder, state: OrderState) -> None:
     """Take over what is filled; what is not filled any more needs no money held back."""
-    if told.filled == order.filled_quantity:
-        return
     left = order.quantity - order.filled_quantity
-    order.reserved = money(order.reserved * (order.quantity - told.filled) / left) if left else money(0)
+    order.reserved = money(order.reserved * (order.quantity - told.filled) / left)
     order.filled_quantity = told.filled
     order.avg_price = _average(told.fills) or order.avg_price
     last = max((fill.at for fill in told.fills), default=None)
     if state is OrderState.FILLED and last is not None:
         order.filled_at = last
-    if is_final(state):
         order.closed_at = order.closed_at or last
 
 

@@ -15,7 +15,7 @@ from worker.outcome import Outcome, Retry, done
 from worker.resources import Resources
 from worker.steps.booking import Booking
 from worker.steps.order_life import is_too_late, move, reconcile_of
-from worker.steps.subject import OrderSubject, owner
+from worker.steps.subject import SECOND_LOOK, OrderSubject, owner
 
 # Of machine time: a process that runs a submit for longer is killed.
 SUBMIT_ENDS = timedelta(seconds=TASKS["submit"].limit_seconds * HARD_LIMIT_FACTOR)
@@ -74,5 +74,9 @@ async def _looks(
     unknown = [order for order in unsent if order.status == OrderState.UNKNOWN]
     if not unknown:
         return []
-    under_way = {OrderSubject.read(one).of_look(1) for one in await tasks.unfinished_subjects(execution, "reconcile")}
-    return [reconcile_of(order, now) for order in unknown if OrderSubject(order.id, order.attempt) not in under_way]
+    under_way = await tasks.unfinished_subjects(execution, "reconcile")
+    return [reconcile_of(order, now) for order in unknown if not under_way & _subjects(order)]
+
+
+def _subjects(order: OrderRow) -> set[str]:
+    return {str(OrderSubject(order.id, order.attempt, look)) for look in range(1, SECOND_LOOK + 1)}

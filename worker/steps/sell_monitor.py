@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+
+import numpy as np
 
 from adapters.prices.base import PriceSourceError
 from db.accounts import AccountRepository, AccountRow
@@ -31,10 +33,10 @@ _AT_BROKER = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.PARTIAL})
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What the market shows of the held shares. history: up to the session before. whole: of the bar."""
+    """What the market shows of the held shares. history: up to `before`, the session before. whole: of the bar."""
 
     session: Session
-    now: datetime
+    before: date
     whole: bool
     history: Mapping[Symbol, Bars]
     quotes: Mapping[Symbol, Quote]
@@ -51,20 +53,22 @@ async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
         return view
     async with resources.database.transaction(user_id) as session:
         tasks = ServiceTaskRepository(session)
-        await tasks.fence(execution)
+        now = await tasks.fence(execution)
         account = await AccountRepository(session).lock(user_id, account_id)
         if account.status != "active":
             return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")
+        if not _is_open(view.session, now):
+            return skipped(f"{DenyCode.MARKET_CLOSED}: the session closed while prices were asked for")
         config = await UserTradingConfigRepository(session).snapshot(user_id)
         positions = PositionRepository(session, user_id, account_id)
         held = [one for one in await positions.open() if one.opened_at < view.session.opens]
         orders = OrderRepository(session, user_id, account_id)
         sells = {order.symbol: order for order in await orders.live() if order.side == Side.SELL}
-        unpriced = [one.symbol for one in held if _limitless(view, one)]
+        unpriced = [one.symbol for one in held if not _is_priced(view, Symbol(one.symbol))]
         missing = [one for one in held if one.symbol not in sells and one.symbol not in unpriced]
-        planned = await orders.plan([_order(execution, account, config, view, one) for one in missing], view.now)
-        changed = _to_market(orders, config, view, list(sells.values()))
-        rung = [submit_of(resources.calendar, order, view.now) for order in [*planned, *changed]]
+        planned = await orders.plan([_order(execution, account, config, view, one) for one in missing], now)
+        changed = _to_market(orders, config, view, list(sells.values()), now)
+        rung = [submit_of(resources.calendar, order, now) for order in [*planned, *changed]]
         await tasks.follow_up(execution, rung)
     return done(positions=len(held), planned=len(planned), to_market=len(changed), without_price=unpriced)
 
@@ -82,23 +86,29 @@ async def _look(resources: Resources, execution: Execution) -> _View | Outcome:
         symbols = [Symbol(row.symbol) for row in rows if row.opened_at < today.opens]
         if not symbols:
             return done(positions=0, planned=0, to_market=0)
-    history = await resources.history.until(calendar.previous_session(today.day).day)
+    before = calendar.previous_session(today.day).day
+    history = await resources.history.until(before)
     whole = calendar.bar_is_whole(now)
     try:
         quotes = await resources.prices.quotes(symbols, today.day, now, whole)
     except PriceSourceError as error:
         raise Retry(str(error)) from error
-    return _View(today, now, whole, history, quotes)
+    return _View(today, before, whole, history, quotes)
 
 
 def _open_session(calendar: Calendar, now: datetime) -> Session | None:
     session = calendar.session(calendar.exchange_day(now))
-    return session if session is not None and session.opens <= now < session.closes else None
+    return session if session is not None and _is_open(session, now) else None
 
 
-def _limitless(view: _View, position: PositionRow) -> bool:
-    symbol = Symbol(position.symbol)
-    return symbol not in view.quotes or symbol not in view.history
+def _is_open(session: Session, now: datetime) -> bool:
+    return session.opens <= now < session.closes
+
+
+def _is_priced(view: _View, symbol: Symbol) -> bool:
+    """Tell whether a share has a quote and bars up to the session before: an older average is another one."""
+    bars = view.history.get(symbol)
+    return symbol in view.quotes and bars is not None and bars.days[-1] == np.datetime64(view.before, "D")
 
 
 def _order(
@@ -129,7 +139,9 @@ def _order(
     }
 
 
-def _to_market(orders: OrderRepository, config: ConfigSnapshot, view: _View, sells: list[OrderRow]) -> list[OrderRow]:
+def _to_market(
+    orders: OrderRepository, config: ConfigSnapshot, view: _View, sells: list[OrderRow], now: datetime
+) -> list[OrderRow]:
     """Mark the exits that shall sell at market, each under a new attempt. Returns them."""
     if not (view.whole and config.config.exit_on_ema9_or_rsi50):
         return []
@@ -137,7 +149,7 @@ def _to_market(orders: OrderRepository, config: ConfigSnapshot, view: _View, sel
     for order in changed:
         order.change = {"limit_price": None}
         order.attempt += 1
-        orders.note(order, "change_wanted", order.status, view.now, {"limit_price": None, "attempt": order.attempt})
+        orders.note(order, "change_wanted", order.status, now, {"limit_price": None, "attempt": order.attempt})
     return changed
 
 
@@ -147,9 +159,9 @@ def _recovered(view: _View, order: OrderRow) -> bool:
     A limit that was touched is left alone: it is sold already, whether or not a sync has told so yet.
     """
     symbol = Symbol(order.symbol)
-    quote, bars = view.quotes.get(symbol), view.history.get(symbol)
-    if order.leg != EXIT_LEG or order.change is not None or order.price is None or quote is None or bars is None:
+    if order.leg != EXIT_LEG or order.change is not None or order.price is None or not _is_priced(view, symbol):
         return False
+    quote, bars = view.quotes[symbol], view.history[symbol]
     if quote.high >= order.price or len(bars) < EXIT_RSI_PERIOD:
         return False
     return exits_on_rsi(rsi_with(bars, quote.last, EXIT_RSI_PERIOD))

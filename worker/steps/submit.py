@@ -61,7 +61,7 @@ async def submit(resources: Resources, execution: Execution) -> Outcome:
 
 
 async def _answered(call: Awaitable[PlaceOutcome]) -> PlaceOutcome:
-    """Return a broker's answer. An error says no more about the order than silence does: nobody knows how far it got."""
+    """Return a broker's answer. An error says no more than silence does: nobody knows how far it got."""
     try:
         return await call
     except Exception as error:

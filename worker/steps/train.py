@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # pu
 
 from db.bars import BarRepository
 from db.configs import UserTradingConfigRepository
-from db.executions import Execution, ServiceTaskRepository
+from db.executions import Execution, Fenced, ServiceTaskRepository
 from db.models import MLModelRepository, MLModelRow
 from trading.backtest import all_dip_trades
 from trading.bars import Bars
@@ -18,6 +18,7 @@ from trading.config import DEFAULTS
 from trading.features import FeatureParameters
 from trading.predictor import Trained, TrainingRefused, dataset_of, to_artifact
 from trading.predictor import train as fit
+from worker.messages import TASKS
 from worker.outcome import Json, Outcome, Refuse, done
 from worker.resources import Resources
 
@@ -28,6 +29,8 @@ LESSONS = replace(DEFAULTS, rsi_oversold=40.0, rsi_extreme_oversold=30.0)
 ALL_BARS = 12_500
 # Sums of several threads differ in the last bits from run to run; one thread gives the same model anywhere.
 THREADS = 1
+# Ends before the task's own limit does: a step that is interrupted has no say about its job any more.
+LONGEST_SECONDS = TASKS["train"].limit_seconds - 120.0
 _MESSAGE_LENGTH = 1024
 
 
@@ -38,16 +41,35 @@ async def train(resources: Resources, execution: Execution) -> Outcome:
     if isinstance(begun, Outcome):
         return begun
     parameters, seed = begun
+    try:
+        through, bars = await _bars(resources, execution)
+        trained, artifact = await _learned(bars, parameters, seed)
+        return await _store(resources, execution, job_id, trained, artifact, through)
+    except Fenced:
+        raise
+    except (TrainingRefused, Refuse) as error:
+        await _fail(resources, execution, job_id, str(error))
+        raise Refuse(str(error)) from error
+    except Exception as error:
+        await _fail(resources, execution, job_id, f"{type(error).__name__}: {error}")
+        raise
+
+
+async def _bars(resources: Resources, execution: Execution) -> tuple[date | None, list[Bars]]:
+    """Return the last whole day and all bars up to it."""
     async with resources.database.reading(None) as session:
         rows = BarRepository(session)
         through = await rows.last_whole_day(until=resources.calendar.exchange_day(execution.as_of))
-        bars = await rows.history(through, ALL_BARS) if through is not None else []
+        return through, await rows.history(through, ALL_BARS) if through is not None else []
+
+
+async def _learned(bars: list[Bars], parameters: FeatureParameters, seed: int) -> tuple[Trained, bytes]:
+    """Learn in a thread of its own. Raises TrainingRefused, and Refuse when it takes too long."""
     try:
-        trained, artifact = await asyncio.to_thread(_learn, bars, parameters, seed)
-    except TrainingRefused as error:
-        await _fail(resources, execution, job_id, str(error))
-        raise Refuse(str(error)) from error
-    return await _store(resources, execution, job_id, trained, artifact, through)
+        async with asyncio.timeout(LONGEST_SECONDS):
+            return await asyncio.to_thread(_learn, bars, parameters, seed)
+    except TimeoutError as error:
+        raise Refuse(f"training took longer than {LONGEST_SECONDS:g} s; train on fewer symbols") from error
 
 
 async def _begin(resources: Resources, execution: Execution, job_id: int) -> Outcome | tuple[FeatureParameters, int]:
@@ -105,6 +127,7 @@ async def _store(
 
 
 async def _fail(resources: Resources, execution: Execution, job_id: int, message: str) -> None:
+    """Mark the job failed with its reason; another worker's job is left alone. Raises Fenced."""
     async with resources.database.transaction(None) as session:
         now = await ServiceTaskRepository(session).fence(execution)
         job = await MLModelRepository(session).job(job_id)

@@ -1,6 +1,10 @@
 """One analysis for all who share its parameters: a versioned snapshot and its candidates."""
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
+from sqlalchemy.pool import QueuePool
 
 from tests.days import STEPS
 from tests.market import DAY, HASH, trained
@@ -69,3 +73,18 @@ async def test_a_parameter_set_of_other_definitions_is_refused(market: World) ->
     await market.change("INSERT INTO parameter_sets VALUES ('old', 'dip', '{\"rsi_period\": 10}', now())")
     with pytest.raises(Refuse, match="other feature definitions"):
         await run(market, "dip:old")
+
+
+async def test_no_transaction_is_open_while_a_thread_works(market: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await trained(market)
+    pool, open_at_call = market.database.engine.pool, list[int]()
+    assert isinstance(pool, QueuePool)
+    to_thread = asyncio.to_thread
+
+    async def watched(work: Callable[..., object], *arguments: object) -> object:
+        open_at_call.append(pool.checkedout())
+        return await to_thread(work, *arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", watched)
+    await run(market)
+    assert open_at_call == [0, 0, 0]  # the model, the features, the candidates

@@ -166,3 +166,11 @@ async def test_a_late_evening_still_decides_on_the_day_of_its_slot(desk: Desk) -
     await desk.world.set_clock(desk.closes(EVE) + timedelta(hours=12))
     await desk.run_as(execution)
     assert await desk.world.row("SELECT session_day, as_of FROM orders") == (DAY, desk.closes(EVE, 35))
+
+
+async def test_a_service_stopped_after_the_fan_out_buys_nothing(desk: Desk) -> None:
+    await evening(desk, [candidate("AAA", 20)])
+    execution = await desk.world.running("buy_orders", desk.who)
+    await desk.world.change("UPDATE service_status SET service_running = false")
+    assert (await desk.run_as(execution)).reason == "KILL_SWITCH: the service is stopped"
+    assert await desk.world.rows("SELECT 1 FROM orders UNION ALL SELECT 1 FROM decisions") == []

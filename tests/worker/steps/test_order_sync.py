@@ -9,7 +9,7 @@ from tests.desk import DAY, EVE, NEXT, Desk
 from trading.charges import charges
 from trading.orders import OrderState
 from trading.values import Side, Symbol
-from worker.outcome import Retry
+from worker.outcome import Outcome, Retry
 
 BOUGHT = charges(Side.BUY, 10, Decimal(100), DAY).total
 
@@ -153,3 +153,55 @@ async def test_the_evening_before_an_order_is_parked(desk: Desk) -> None:
     await desk.world.set_clock(desk.closes(EVE, 36))
     await desk.run("order_sync")
     assert await desk.order("status, broker_word, reserved") == ("parked", "parked", 1100)
+
+
+async def test_an_order_of_unknown_fate_whose_reconcile_failed_is_looked_for_again(desk: Desk) -> None:
+    id_ = await desk.planned(status="unknown")
+    now = desk.closes(EVE, 40)
+    await desk.world.set_clock(now)
+    failed = await desk.world.running("reconcile", desk.who, f"{id_}:1", as_of=desk.closes(EVE, 36))
+    await desk.world.settle(failed, Outcome("failed"))
+    await desk.run("order_sync")
+    assert await desk.order() == ("unknown",)
+    assert await desk.follow_ups() == [("reconcile", f"{id_}:1", now)]
+
+
+@pytest.mark.parametrize(("subject", "looks"), [("1", 0), ("1:2", 0), ("2", 1)])
+async def test_a_reconcile_that_is_under_way_is_enough(desk: Desk, subject: str, looks: int) -> None:
+    id_ = await desk.planned(status="unknown")
+    await desk.world.set_clock(desk.closes(EVE, 40))
+    await desk.world.running("reconcile", desk.who, f"{id_}:{subject}", as_of=desk.closes(EVE, 36))
+    await desk.run("order_sync")
+    assert len(await desk.follow_ups()) == looks
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(0, "sending"), (40, "sending"), (50, "unknown")])
+async def test_an_order_whose_submit_cannot_be_running_any_more_is_looked_for(
+    desk: Desk, seconds: int, state: str
+) -> None:
+    id_ = await desk.planned(status="sending")
+    await desk.world.change(f"UPDATE order_events SET created_at = now() - make_interval(secs => {seconds})")
+    await desk.world.set_clock(desk.closes(EVE, 40))
+    await desk.run("order_sync")
+    assert await desk.order() == (state,)
+    looks = [("reconcile", f"{id_}:1", desk.closes(EVE, 40))]
+    assert await desk.follow_ups() == (looks if state == "unknown" else [])
+
+
+async def test_of_two_overlapping_looks_the_older_one_booked_last_changes_nothing(desk: Desk) -> None:
+    await desk.sent()
+    parts = [BookFill("F1", 5, Decimal(100), desk.opens(DAY)), BookFill("F2", 2, Decimal(101), desk.opens(DAY, 1))]
+    await desk.world.set_clock(desk.opens(DAY, 2))
+
+    async def newer() -> Complete:
+        return told("TAGAAA", "open", OrderState.OPEN, parts)
+
+    async def older() -> Complete:
+        return told("TAGAAA", "open", OrderState.OPEN, parts[:1])
+
+    columns = "status, filled_quantity, avg_price, reserved, broker_word"
+    await desk.run("order_sync", before=newer)
+    before = await desk.order(columns)
+    assert before == ("partial", 7, Decimal("100.2857"), 330, "open")
+    assert (await desk.run("order_sync", before=older)).details["orders"] == 0
+    assert await desk.order(columns) == before

@@ -6,6 +6,7 @@ import pytest
 
 from tests.desk import DAY, EVE, NEXT, Desk
 from tests.world import ListedPrices, bar
+from trading.values import Symbol
 from worker.outcome import Retry
 from worker.steps import prices as step
 
@@ -83,3 +84,30 @@ async def test_a_session_that_is_still_open_is_not_loaded(desk: Desk) -> None:
     await evening(desk, 20, 20)
     await desk.world.set_clock(desk.closes(DAY) - timedelta(minutes=1))
     assert (await desk.run("prices")).status == "skipped"
+
+
+async def test_a_feed_that_is_stuck_for_two_days_makes_neither_whole(desk: Desk) -> None:
+    source = await evening(desk, 20, 20)
+    for number in range(17, 20):
+        del source.rows[Symbol(f"S{number:02d}"), DAY]
+        source.add([bar(f"S{number:02d}", EVE, "10", "11", "9", "10")])
+    assert (await desk.run("prices")).status == "skipped"
+    source.add(bar(f"S{number:02d}", NEXT, "10", "11", "9", "10") for number in range(17))
+    await desk.world.set_clock(desk.closes(NEXT, 15))
+    outcome = await desk.run("prices")
+    assert (outcome.status, outcome.reason) == ("skipped", "only 17 of 20 symbols have a bar for 2024-03-06 yet")
+    assert await desk.world.rows("SELECT day FROM price_days WHERE whole") == [(EVE,)]
+
+
+async def test_symbols_that_ended_long_ago_are_not_awaited(desk: Desk) -> None:
+    source = await evening(desk, 20, 20)
+    source.add(bar(f"OLD{number}", EVE - timedelta(days=90), "10", "11", "9", "10") for number in range(10))
+    outcome = await desk.run("prices")
+    assert (outcome.status, outcome.details["missing"]) == ("success", 10)
+
+
+async def test_before_any_day_was_whole_every_symbol_of_the_source_is_awaited(desk: Desk) -> None:
+    del desk.world.prices.rows[Symbol("BBB"), DAY]  # type: ignore[attr-defined] # the desk's prices are listed ones
+    desk.world.prices.add([bar("BBB", EVE, "10", "11", "9", "10")])  # type: ignore[attr-defined] # the same
+    await desk.world.set_clock(desk.closes(DAY, 15))
+    assert (await desk.run("prices")).reason == "only 1 of 2 symbols have a bar for 2024-03-05 yet"

@@ -7,6 +7,7 @@ import pytest
 from adapters.brokers.base import Capabilities, PlaceOutcome, Unknown
 from tests.desk import DAY, EVE, Desk
 from worker.outcome import Retry
+from worker.steps.reconcile import MOST_ATTEMPTS
 
 TAKES_A_TAG_TWICE = Capabilities(after_market_orders=True, one_order_per_tag=False)
 
@@ -69,3 +70,14 @@ async def test_a_book_that_cannot_be_read_says_nothing(desk: Desk) -> None:
     with pytest.raises(Retry, match="cannot be read"):
         await desk.run("reconcile", f"{id_}:1")
     assert await desk.order() == ("unknown",)
+
+
+async def test_an_order_that_never_arrives_is_given_up_after_many_attempts(desk: Desk) -> None:
+    id_ = await lost(desk, arrived=False)
+    await desk.world.change(f"UPDATE orders SET attempt = {MOST_ATTEMPTS}")
+    await desk.run("reconcile", f"{id_}:{MOST_ATTEMPTS}")
+    assert await desk.order("status, attempt") == ("unknown", MOST_ATTEMPTS)
+    ((task, subject, later),) = await desk.follow_ups()
+    await desk.world.set_clock(later)
+    await desk.run(task, subject)
+    assert await desk.order("status, reserved") == ("not_placed", 0)

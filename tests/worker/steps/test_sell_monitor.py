@@ -1,6 +1,7 @@
 """The exits of what is held: one limit a session, and the market where RSI has recovered."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 
 from tests.desk import DAY, NEXT, Desk
 from tests.world import ListedPrices, bar
-from trading.bars import Bar
+from trading.bars import Bar, Quote
 from trading.indicators import ema
 from trading.strategies.dip import exit_limit
+from trading.values import Symbol
 from worker.outcome import Retry
 
 # A rise and a long rest: EMA9 has come up to the price, and RSI remembers the rise, so a small dip leaves it over 50.
@@ -164,4 +166,35 @@ async def test_outside_the_session_nothing_is_placed(desk: Desk, minutes: int) -
     await held(desk)
     await desk.world.set_clock(desk.opens(NEXT, minutes))
     assert (await desk.run("sell_monitor")).status == "skipped"
+    assert await exits(desk) == []
+
+
+async def test_an_average_that_ends_before_the_last_session_is_no_ground_for_an_exit(desk: Desk) -> None:
+    await held(desk)
+    await desk.world.change(f"DELETE FROM bars WHERE symbol = 'AAA' AND day = '{DAY}'")
+    outcome = await desk.run("sell_monitor")
+    assert outcome.details == {"positions": 1, "planned": 0, "to_market": 0, "without_price": ["AAA"]}
+    assert await exits(desk) == []
+
+
+async def test_an_rsi_that_ends_before_the_last_session_sells_nothing_at_market(desk: Desk) -> None:
+    await offered(desk, RECOVERED)
+    await desk.world.change(f"DELETE FROM bars WHERE symbol = 'AAA' AND day = '{DAY}'")
+    await desk.world.change("UPDATE price_days SET loaded_at = now()")
+    assert (await desk.run("sell_monitor")).details["to_market"] == 0
+
+
+async def test_a_session_that_closes_while_prices_are_asked_for_gets_no_exit(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await held(desk)
+    quotes = desk.world.prices.quotes
+
+    async def slow(symbols: Sequence[Symbol], day: date, at: datetime, whole: bool) -> dict[Symbol, Quote]:
+        await desk.world.set_clock(desk.closes(NEXT))
+        return await quotes(symbols, day, at, whole)
+
+    monkeypatch.setattr(desk.world.prices, "quotes", slow)
+    outcome = await desk.run("sell_monitor")
+    assert outcome.reason == "MARKET_CLOSED: the session closed while prices were asked for"
     assert await exits(desk) == []

@@ -157,3 +157,61 @@ async def test_a_change_that_may_not_have_arrived_is_asked_again(desk: Desk) -> 
     assert await desk.world.rows("SELECT word, fill_price FROM paper_orders WHERE tag = 'SELLAAA'") == [
         ("complete", 115)
     ]
+
+
+async def test_an_error_of_the_broker_is_no_answer_and_is_looked_into(desk: Desk) -> None:
+    async def broken() -> PlaceOutcome:
+        raise RuntimeError("no such column")
+
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    assert (await desk.run("submit", f"{id_}:1", after=broken)).details == {"order": id_, "state": "unknown"}
+    assert await desk.follow_ups() == [("reconcile", f"{id_}:1", desk.closes(EVE, 35))]
+    facts = await desk.world.row("SELECT facts ->> 'reason' FROM order_events WHERE event = 'lose_sight'")
+    assert facts == ("RuntimeError: no such column",)
+
+
+async def test_a_change_that_raised_is_asked_again(desk: Desk) -> None:
+    async def broken() -> PlaceOutcome:
+        raise RuntimeError("no such column")
+
+    await desk.held()
+    await desk.world.set_clock(desk.opens(NEXT))
+    id_ = await desk.offered("130.00")
+    await desk.run("submit", f"{id_}:1")
+    await desk.world.change(f"UPDATE orders SET change = '{{\"limit_price\": null}}', attempt = 2 WHERE id = {id_}")
+    execution = await desk.world.running("submit", desk.who, f"{id_}:2")
+    with pytest.raises(Retry, match="has no answer: RuntimeError"):
+        await desk.run_as(execution, before=broken)
+    assert (await desk.run_as(execution)).details == {"order": id_, "change": "accepted"}
+
+
+async def test_an_answer_that_comes_after_the_next_attempt_began_changes_nothing(desk: Desk) -> None:
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+
+    async def overtaken() -> PlaceOutcome:
+        await desk.world.change("UPDATE orders SET status = 'planned', attempt = 2")
+        return Refused("margin blocked")
+
+    assert (await desk.run("submit", f"{id_}:1", before=overtaken)).status == "success"
+    assert await desk.order("status, attempt") == ("planned", 2)
+    events = await desk.world.rows("SELECT event FROM order_events ORDER BY id")
+    assert events[-1] == ("late_answer",)
+
+
+async def test_a_stopped_service_sends_no_purchase(desk: Desk) -> None:
+    await desk.world.set_clock(desk.closes(EVE, 35))
+    id_ = await desk.planned()
+    await desk.world.change("UPDATE service_status SET service_running = false")
+    assert (await desk.run("submit", f"{id_}:1")).details["code"] == "KILL_SWITCH"
+    assert await desk.order("status, reason, reserved") == ("denied", "KILL_SWITCH", 0)
+    assert await desk.world.rows("SELECT 1 FROM paper_orders") == []
+
+
+async def test_a_stopped_service_still_sells(desk: Desk) -> None:
+    await desk.held()
+    await desk.world.change("UPDATE service_status SET service_running = false")
+    await desk.world.set_clock(desk.opens(NEXT))
+    id_ = await desk.offered("130.00")
+    assert (await desk.run("submit", f"{id_}:1")).details["state"] == "acked"
