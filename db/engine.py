@@ -1,7 +1,5 @@
 """The one engine of a process, and what it says when the database is not there or not ours."""
 
-from typing import Any
-
 from asyncpg import PostgresError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -54,18 +52,22 @@ async def check_database(engine: AsyncEngine, head: str) -> None:
 
     head: the newest revision in the code. Raises DatabaseError.
     """
-    role: Any = None
-    revision: str | None = None
+    await check_role(engine)
+    async with engine.connect() as connection:
+        known = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
+        revision = None
+        if known is not None:
+            revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    if revision != head:
+        raise DatabaseError(f"the schema is at {revision or 'nothing'}, the code at {head}: run 'muhurat migrate'.")
+
+
+async def check_role(engine: AsyncEngine) -> None:
+    """Refuse a database that is unreachable, and a role that sees through row security. Raises DatabaseError."""
+    query = text("SELECT rolname, rolsuper OR rolbypassrls AS over FROM pg_roles WHERE rolname = current_user")
     try:
         async with engine.connect() as connection:
-            role = (
-                await connection.execute(
-                    text("SELECT rolname, rolsuper OR rolbypassrls AS over FROM pg_roles WHERE rolname = current_user")
-                )
-            ).one()
-            known = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
-            if known is not None:
-                revision = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+            role = (await connection.execute(query)).one()
     except (OSError, DBAPIError, PostgresError) as error:
         where = engine.url.render_as_string(hide_password=True)
         raise DatabaseError(f"cannot reach Postgres at {where}: {error}. Check DATABASE_URL and the server.") from error
@@ -74,5 +76,3 @@ async def check_database(engine: AsyncEngine, head: str) -> None:
             f"role {role.rolname!r} bypasses row security, so users would see each other's rows. "
             "Connect as a role without SUPERUSER and BYPASSRLS."
         )
-    if revision != head:
-        raise DatabaseError(f"the schema is at {revision or 'nothing'}, the code at {head}: run 'muhurat migrate'.")

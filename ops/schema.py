@@ -4,7 +4,7 @@ from datetime import date
 
 from sqlalchemy import text
 
-from db.engine import check_database, make_engine
+from db.engine import check_database, check_role, make_engine
 from db.seeds import seed
 from db.transaction import Database
 from migrations.run import head, migrate
@@ -20,6 +20,7 @@ async def make_ready(url: str, first: date | None = None, last: date | None = No
     """
     database = Database(make_engine(url, pool_size=1, application="muhurat migrate", command_seconds=None))
     try:
+        await check_role(database.engine)
         await migrate(database.engine)
         await check_database(database.engine, head())
         async with database.transaction(None) as session:

@@ -6,6 +6,7 @@ Revision: 20261122_initial, after
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
+
 from migrations.row_security import FUNCTIONS, MARKET_NOW, PARTITIONS, PROTECT
 
 # Table -> the column that names its user.

@@ -67,7 +67,7 @@ def _bad(file: BarFile) -> list[BadRow]:
 def test_a_bad_row_is_named_by_line_and_reason_and_its_neighbours_are_kept(
     tmp_path: Path, row: str, reason: str
 ) -> None:
-    file = _read(tmp_path, "\n".join([HEADER, GOOD, row, "2024-01-03,100,110,90,105,1000", ""]))
+    file = _read(tmp_path, f"{HEADER}\n{GOOD}\n{row}\n2024-01-03,100,110,90,105,1000\n")
     assert _bad(file) == [BadRow("INFY.csv", 3, reason)]
     assert [bar.day for bar in _bars(file)] == [date(2024, 1, 1), date(2024, 1, 3)]
 

@@ -27,7 +27,7 @@ async def open_due(database: Database, bells: Bells, name: str = "s1") -> Due:
 
 
 async def ready_ids(bells: Bells, queue: str) -> list[str]:
-    return [id_.decode() for id_ in await bells.redis.lrange(ready_key(queue), 0, -1)]
+    return [str(id_) for id_ in await bells.redis.lrange(ready_key(queue), 0, -1)]
 
 
 async def test_two_schedulers_make_one_execution_for_each_subscriber(database: Database, bells: Bells) -> None:

@@ -250,6 +250,7 @@ async def test_what_a_dead_worker_claimed_on_redis_comes_back(database: Database
     bell = await queued(database, "prices")
     await bells.ring([bell])
     id_ = await bells.redis.lpop(ready_key("default"))
+    assert isinstance(id_, bytes)
     await bells.redis.sadd(claims_key("dead", "default"), id_)
     assert await bells.give_back("dead") == 1
     assert await bells.redis.lrange(ready_key("default"), 0, -1) == [id_]
