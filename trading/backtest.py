@@ -60,9 +60,7 @@ def dip_trades(bars: Bars, config: TradingConfig, parameters: FeatureParameters)
     return next(all_dip_trades([bars], config, parameters))
 
 
-def all_dip_trades(
-    bars: Sequence[Bars], config: TradingConfig, parameters: FeatureParameters
-) -> Iterator[DipTrades]:
+def all_dip_trades(bars: Sequence[Bars], config: TradingConfig, parameters: FeatureParameters) -> Iterator[DipTrades]:
     """Yield the trades of each symbol, in the order given, as `dip_trades` finds them."""
     for one, history in zip(bars, feature_histories(bars, parameters), strict=True):
         yield _trades(one, history, config)

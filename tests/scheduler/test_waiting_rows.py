@@ -16,7 +16,7 @@ from scheduler.sweep import Sweep
 from tests.people import MORNING, Person, person, queued, replay_from, scalar, set_clock, worker
 from worker.bells.ringing import Bells
 
-NEEDS = [
+NEEDS: list[dict[str, object]] = [
     {"task": "analysis", "subject": "dip:abc", "account": False, "after": MORNING.isoformat(), "repeats": False},
     {"task": "order_sync", "subject": None, "account": True, "after": MORNING.isoformat(), "repeats": False},
 ]
