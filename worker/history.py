@@ -1,6 +1,7 @@
 """The market's last bars, read once for all users of a process and brought forward a day at a time."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -31,12 +32,23 @@ class MarketHistory:
         self._database = database
         self._known: _Known | None = None
         self._reading = asyncio.Lock()
+        self._compared_at = 0.0
 
-    async def until(self, day: date) -> Mapping[Symbol, Bars]:
-        """Return the last HISTORY_BARS bars up to a day of every symbol that has any, by symbol."""
-        async with self._reading, self._database.reading(None) as session:
-            stamp = await BarRepository(session).loaded_at(day)
+    async def until(self, day: date, seconds_old: float = 0.0) -> Mapping[Symbol, Bars]:
+        """Return the last HISTORY_BARS bars up to a day of every symbol that has any, by symbol.
+
+        seconds_old: how long ago the copy may have been compared with the table; many accounts ask at one moment.
+        """
+        async with self._reading:
             known = self._known
+            if known is not None and known.day == day and time.monotonic() - self._compared_at < seconds_old:
+                return known.bars
+            return await self._compared(day)
+
+    async def _compared(self, day: date) -> Mapping[Symbol, Bars]:
+        async with self._database.reading(None) as session:
+            stamp = await BarRepository(session).loaded_at(day)
+            known, self._compared_at = self._known, time.monotonic()
             if known is not None and (known.day, known.stamp) == (day, stamp):
                 return known.bars
             fresh = await self._brought_forward(session, day, stamp) or await _read(session, day, stamp)

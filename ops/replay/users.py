@@ -7,9 +7,9 @@ from trading.config import DEFAULTS, TradingConfig, check_config
 
 _RSI_PERIODS = (10, 7, 14)
 # (oversold, extreme): the second counts where the price stands below its EMA200.
-_OVERSOLD = ((30.0, 20.0), (35.0, 25.0), (40.0, 30.0), (32.0, 15.0))
+_OVERSOLD = ((30.0, 20.0), (33.0, 22.0), (35.0, 25.0), (28.0, 15.0))
 _CAPITAL = (200_000, 100_000, 150_000, 300_000, 75_000)
-_PORTFOLIO_SIZE = (6, 8, 4, 10, 12, 5, 7)
+_PORTFOLIO_SIZE = (6, 4, 5, 8, 3, 7, 2)
 
 
 @dataclass(frozen=True, slots=True)

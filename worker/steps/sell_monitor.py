@@ -28,6 +28,9 @@ EXIT_LEG = "exit"
 EXIT_EMA_PERIOD = 9  # bars; domain 4.11
 EXIT_RSI_PERIOD = 10  # bars; domain 4.11 names RSI(10) for the exit, whatever the entry's period is
 
+# All accounts ask for the same history in the same minute: one comparison with the table serves them.
+HISTORY_SECONDS_OLD = 5.0
+
 _AT_BROKER = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.PARTIAL})
 
 
@@ -87,7 +90,7 @@ async def _look(resources: Resources, execution: Execution) -> _View | Outcome:
         if not symbols:
             return done(positions=0, planned=0, to_market=0)
     before = calendar.previous_session(today.day).day
-    history = await resources.history.until(before)
+    history = await resources.history.until(before, HISTORY_SECONDS_OLD)
     whole = calendar.bar_is_whole(now)
     try:
         quotes = await resources.prices.quotes(symbols, today.day, now, whole)

@@ -1,0 +1,103 @@
+"""Processes killed in the middle of a replay: it ends as if nothing had happened."""
+
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ops.replay.plan import Request
+from ops.replay.report import Report
+from tests.flow.agreement import disagreements
+from tests.flow.replays import THREE_SESSIONS, TWENTY_SESSIONS, Disturbance, Scene, played
+
+# A kill may come a moment after the work it was meant for was done; then another is tried.
+MOST_KILLS = 12
+MIDDLE, LATER = 8, 12
+TRADED = ("digest", "orders", "fills", "positions_opened", "positions_closed", "models_trained", "slots", "equity")
+
+RUNNING = (
+    "SELECT p.name, p.pid FROM service_task_execution e JOIN worker_processes p ON p.name = e.worker "
+    "WHERE e.status = 'running' AND e.task_name = :task LIMIT 1"
+)
+TAKEN_BACK = "SELECT 1 FROM worker_processes WHERE name = :name AND ended_at IS NOT NULL"
+LOST = "SELECT count(*) FROM execution_attempts WHERE outcome = 'lost'"
+HALF_FIRED = "SELECT 1 FROM schedules WHERE firing_slot IS NOT NULL"
+
+Undisturbed = Callable[[Request], Awaitable[dict[str, Any]]]
+
+
+async def kill_until_lost(scene: Scene, task: str, kill: Callable[[int], object]) -> None:
+    """Kill until running work of a task was struck. kill: takes the pid of the worker that runs it."""
+    for _ in range(MOST_KILLS):
+        before = await scene.one(LOST)
+        worker = await scene.caught(RUNNING, task=task)
+        kill(worker.pid)
+        await scene.caught(TAKEN_BACK, name=worker.name)
+        if await scene.one(LOST) > before:
+            return
+    raise AssertionError(f"{MOST_KILLS} kills struck no {task}")
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+
+
+async def workers_die(scene: Scene) -> None:
+    await scene.reached(MIDDLE)
+    await kill_until_lost(scene, "submit", kill)
+    await scene.reached(LATER)
+    await kill_until_lost(scene, "order_sync", kill)
+
+
+async def the_supervisor_dies(scene: Scene) -> None:
+    await scene.reached(MIDDLE)
+    await kill_until_lost(scene, "buy_orders", lambda _: scene.kill("worker"))
+
+
+async def the_scheduler_dies(scene: Scene) -> None:
+    await scene.reached(MIDDLE)
+    for _ in range(MOST_KILLS):
+        await scene.caught(HALF_FIRED)
+        scene.kill("scheduler")
+        if await scene.rows(HALF_FIRED):
+            return
+    raise AssertionError(f"{MOST_KILLS} kills struck no firing")
+
+
+def hold_against(report: Report, undisturbed: dict[str, Any]) -> None:
+    """Hold a replay against the undisturbed one: the same trades, nothing failed, nothing left."""
+    summary = report.summary
+    assert {name: summary[name] for name in TRADED} == {name: undisturbed[name] for name in TRADED}
+    assert (summary["unfinished"], summary["executions"]["failed"], report.error_count) == (0, 0, 0)
+    assert summary["fills"] > 0
+
+
+@pytest.mark.parametrize(
+    ("disturb", "workers", "losses"),
+    [(workers_die, 2, 2), (the_supervisor_dies, 1, 1), (the_scheduler_dies, 1, 0)],
+    ids=["workers", "supervisor", "scheduler"],
+)
+async def test_kills_in_the_middle_change_nothing_that_is_traded(
+    undisturbed: Undisturbed, disturb: Disturbance, workers: int, losses: int
+) -> None:
+    alone = await undisturbed(TWENTY_SESSIONS)
+    async with played(replace(TWENTY_SESSIONS, workers=workers, threads=4), disturb) as (scene, report):
+        assert await scene.one(LOST) >= losses
+        assert await disagreements(scene) == {}
+    hold_against(report, alone)
+
+
+async def test_two_workers_of_four_threads_trade_as_one_worker_of_one_thread(undisturbed: Undisturbed) -> None:
+    alone = await undisturbed(THREE_SESSIONS)
+    async with played(replace(THREE_SESSIONS, workers=2, threads=4)) as (scene, report):
+        assert await disagreements(scene) == {}
+    hold_against(report, alone)
+    assert sum(worker["executions"] > 0 for worker in report.summary["workers"]) == 2
+
+
+async def test_another_seed_is_another_market(undisturbed: Undisturbed) -> None:
+    digests = {(await undisturbed(replace(THREE_SESSIONS, seed=seed)))["digest"] for seed in (THREE_SESSIONS.seed, 8)}
+    assert len(digests) == 2
