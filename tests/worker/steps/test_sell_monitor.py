@@ -13,6 +13,7 @@ from trading.bars import Bar, Quote
 from trading.indicators import ema
 from trading.strategies.dip import exit_limit
 from trading.values import Symbol
+from worker.history import MarketHistory
 from worker.outcome import Retry
 
 # A rise and a long rest: EMA9 has come up to the price, and RSI remembers the rise, so a small dip leaves it over 50.
@@ -181,6 +182,7 @@ async def test_an_rsi_that_ends_before_the_last_session_sells_nothing_at_market(
     await offered(desk, RECOVERED)
     await desk.world.change(f"DELETE FROM bars WHERE symbol = 'AAA' AND day = '{DAY}'")
     await desk.world.change("UPDATE price_days SET loaded_at = now()")
+    desk.world.resources.history = MarketHistory(desk.world.database)  # as a process that has not looked yet
     assert (await desk.run("sell_monitor")).details["to_market"] == 0
 
 
