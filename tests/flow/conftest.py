@@ -3,7 +3,7 @@
 import fcntl
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
@@ -13,11 +13,11 @@ import pytest
 
 from ops.replay.plan import Request
 from tests.flow.agreement import disagreements
-from tests.flow.replays import played
+from tests.flow.replays import Undisturbed, played
 
 
 @pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Request], Awaitable[dict[str, Any]]]:
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """Return the summary of a request's replay; the processes of one test run share it, so that none plays it twice."""
     mine = tmp_path_factory.getbasetemp()
     folder = mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine

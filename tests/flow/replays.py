@@ -75,6 +75,8 @@ class Scene:
 
 
 Disturbance = Callable[[Scene], Awaitable[None]]
+Undisturbed = Callable[[Request], Awaitable[dict[str, Any]]]
+"""Returns the summary of a request's replay that nothing disturbed."""
 
 
 @contextmanager

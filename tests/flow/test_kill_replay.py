@@ -2,16 +2,15 @@
 
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from ops.replay.plan import Request
 from ops.replay.report import Report
 from tests.flow.agreement import disagreements
-from tests.flow.replays import THREE_SESSIONS, TWENTY_SESSIONS, Disturbance, Scene, played
+from tests.flow.replays import THREE_SESSIONS, TWENTY_SESSIONS, Disturbance, Scene, Undisturbed, played
 
 # A kill may come a moment after the work it was meant for was done; then another is tried.
 MOST_KILLS = 12
@@ -25,8 +24,6 @@ RUNNING = (
 TAKEN_BACK = "SELECT 1 FROM worker_processes WHERE name = :name AND ended_at IS NOT NULL"
 LOST = "SELECT count(*) FROM execution_attempts WHERE outcome = 'lost'"
 HALF_FIRED = "SELECT 1 FROM schedules WHERE firing_slot IS NOT NULL"
-
-Undisturbed = Callable[[Request], Awaitable[dict[str, Any]]]
 
 
 async def kill_until_lost(scene: Scene, task: str, kill: Callable[[int], object]) -> None:

@@ -2,16 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
 
-from ops.replay.plan import Request, exchange_calendar
+from ops.replay.plan import exchange_calendar
 from tests.flow.agreement import disagreements
-from tests.flow.replays import THREE_SESSIONS, Scene, played
+from tests.flow.replays import THREE_SESSIONS, Scene, Undisturbed, played
 from trading.triggers import next_due, parse_trigger
-
-Undisturbed = Callable[[Request], Awaitable[dict[str, Any]]]
 
 SAME = ("digest", "slots", "orders", "fills", "unfinished", "equity")
 
