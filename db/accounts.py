@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -122,8 +121,3 @@ class AccountRepository:
                 "refs": [movement.reference for movement in movements],
             },
         )
-
-    async def totals(self) -> dict[int, Decimal]:
-        """Return every account's cash by id. Needs the system scope."""
-        rows = await self.session.execute(select(AccountRow.id, AccountRow.cash))
-        return {row.id: row.cash for row in rows}

@@ -146,10 +146,6 @@ class BarRepository:
         query = select(func.max(PriceDayRow.loaded_at)).where(PriceDayRow.day <= until)
         return (await self.session.execute(query)).scalar_one()
 
-    async def closes(self, day: date, symbols: Sequence[Symbol]) -> dict[Symbol, float]:
-        """Return the last close at or before a day of each symbol that has one."""
-        return {bars.symbol: float(bars.close[-1]) for bars in await self.history(day, 1, symbols)}
-
 
 def _bars(
     symbol: str,

@@ -1,7 +1,6 @@
 """Errors of executions, with their whole traceback, until somebody resolves them."""
 
-from sqlalchemy import Index, String, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Big, Created, Id, Json, Line, Moment, Name, Prose, user_scoped
@@ -28,15 +27,3 @@ class ErrorLogRow(Base):
     resolved_by: Mapped[Big | None]
     resolution_notes: Mapped[Line | None]
     occurred_at: Mapped[Created]
-
-
-class ErrorLogRepository:
-    """Queries over errors."""
-
-    def __init__(self, session: AsyncSession) -> None:
-        self.session = session
-
-    async def newest(self, limit: int) -> list[ErrorLogRow]:
-        """Return the newest errors in scope."""
-        query = select(ErrorLogRow).order_by(ErrorLogRow.occurred_at.desc()).limit(limit)
-        return list((await self.session.execute(query)).scalars())

@@ -145,15 +145,6 @@ class MLModelRepository:
         query = select(MLModelRow).where(MLModelRow.training_job_id == job_id)
         return (await self.session.execute(query)).scalar_one_or_none()
 
-    async def drafts(self, model_type: str) -> list[str]:
-        """Return versions never activated, oldest first."""
-        query = select(MLModelRow.version).where(MLModelRow.model_type == model_type, MLModelRow.activated_at.is_(None))
-        return list((await self.session.execute(query.order_by(MLModelRow.id))).scalars())
-
     async def artifact(self, sha256: str) -> bytes:
         """Return an artefact's bytes."""
         return (await self.session.execute(select(ArtifactRow.data).where(ArtifactRow.sha256 == sha256))).scalar_one()
-
-    async def count(self) -> int:
-        """Return how many versions there are."""
-        return (await self.session.execute(select(func.count(MLModelRow.id)))).scalar_one()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, func, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -90,7 +90,3 @@ class UserRepository:
 
     async def _email(self, user_id: int) -> str:
         return (await self.session.execute(select(UserRow.email).where(UserRow.id == user_id))).scalar_one()
-
-    async def count(self) -> int:
-        """Return how many users there are."""
-        return (await self.session.execute(select(func.count(UserRow.id)))).scalar_one()
