@@ -116,9 +116,11 @@ async def _folder(request: Request, calendar: Calendar, days: Sequence[date]) ->
     source = open_source(spec, days)
     batch = await source.bars(calendar.first, calendar.last)
     if not batch.bars:
-        raise ReplayError(
-            f"--data {request.data}: no bar from {calendar.first} to {calendar.last}; add bars of those days"
-        )
+        said = f"--data {request.data}: no bar from {calendar.first} to {calendar.last}"
+        if batch.bad_rows:
+            bad = batch.bad_rows[0]
+            said += f" that can be used; {len(batch.bad_rows)} were refused, first {bad.file}:{bad.line}: {bad.reason}"
+        raise ReplayError(f"{said}; add bars of those days")
     data_first, data_last = min(bar.day for bar in batch.bars), max(bar.day for bar in batch.bars)
     for option, day in (("--from", request.first), ("--to", request.last)):
         if day is not None and not _reaches(calendar, data_last, day):

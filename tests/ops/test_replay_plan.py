@@ -110,3 +110,9 @@ def test_a_period_without_data_is_refused(folder: Path, asked: dict[str, object]
 def test_a_folder_that_is_not_there_is_refused() -> None:
     with pytest.raises(PriceSourceError, match="is not a folder"):
         plan(data="/nowhere/at/all")
+
+
+def test_data_of_which_no_row_can_be_used_is_refused_naming_the_first_bad_row(tmp_path: Path) -> None:
+    (tmp_path / "INFY.csv").write_text("date,open,high,low,close,volume\n2024-01-02,1,1,1,NaN,5\n")
+    with pytest.raises(ReplayError, match=r"1 were refused, first INFY\.csv:2: "):
+        asyncio.run(make_plan(Request(data=str(tmp_path))))
