@@ -12,6 +12,7 @@ from ops.replay.plan import Plan
 from ops.replay.report import Report, TaskLine, UserLine
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
+_CURVE_WIDTH = 60  # a line of a narrow terminal, with the words beside it
 _MOST_USERS = 40
 _MOST_BAD_ROWS = 10
 
@@ -56,7 +57,7 @@ def show_report(console: Console, plan: Plan, report: Report) -> None:
             f"{len(report.users) - _MOST_USERS} more users are left out here", highlight=False, soft_wrap=True
         )
     if report.curve:
-        line = sparkline(report.curve)
+        line = sparkline(sampled(report.curve, _CURVE_WIDTH))
         console.print(
             f"Equity of all accounts  {line}  {_rupees(report.curve[0])} to {_rupees(report.curve[-1])}",
             highlight=False,
@@ -79,6 +80,13 @@ def show_next(console: Console, logs: Path) -> None:
         table.add_row(Text(what, style="bold"), why)
     console.print("\nWhere to look next", style="bold")
     console.print(table)
+
+
+def sampled(values: Sequence[Decimal], most: int) -> list[Decimal]:
+    """Return so many values at most, evenly chosen, the first and the last among them."""
+    if len(values) <= most:
+        return list(values)
+    return [values[round(number * (len(values) - 1) / (most - 1))] for number in range(most)]
 
 
 def sparkline(values: Sequence[Decimal]) -> str:
@@ -112,8 +120,8 @@ def _users(report: Report, plan: Plan) -> Table:
     table = Table(title=f"Users, prices: {plan.prices_name}", title_justify="left", title_style="bold")
     for name in ("user", "RSI", "model"):
         table.add_column(name)
-    for name in ("orders", "fills", "open", "realised ₹", "return", "buy and hold"):
-        table.add_column(name, justify="right")
+    for name in ("orders", "fills", "open", "realised ₹", "return", "buy, hold"):
+        table.add_column(name, justify="right", no_wrap=True)
     for user in report.users[:_MOST_USERS]:
         table.add_row(*_identity(user), *_result(user), "-" if held is None else f"{held:+.2f} %")
     return table

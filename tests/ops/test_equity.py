@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 
+from ops.cli.show import sampled
 from ops.replay.equity import curve
 
 DAYS = [date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)]
@@ -30,3 +31,11 @@ def test_shares_held_are_worth_their_close() -> None:
 
 def test_a_share_without_a_close_is_worth_what_was_paid() -> None:
     assert curve(DAYS[1:2], [(at(3), Decimal(500))], [fill(3, "buy", 5, "100")], []) == [Decimal(1000)]
+
+
+def test_a_long_curve_is_drawn_in_one_line_from_its_first_to_its_last_value() -> None:
+    values = [Decimal(number) for number in range(495)]
+    drawn = sampled(values, 60)
+    assert (len(drawn), drawn[0], drawn[-1]) == (60, values[0], values[-1])
+    assert drawn == sorted(drawn)
+    assert sampled(values[:3], 60) == values[:3]
