@@ -45,5 +45,5 @@ Row = TypeVar("Row", bound=type[Base])
 def user_scoped(row: Row) -> Row:
     """Put a row class under row-level security by its `user_id` (the table `users`: by its `id`)."""
     table = row.__table__
-    USER_SCOPED[str(table.name)] = "id" if table.name == "users" else "user_id"  # type: ignore[attr-defined]
+    USER_SCOPED[str(table.name)] = "id" if table.name == "users" else "user_id"  # type: ignore[attr-defined]  # a Table
     return row

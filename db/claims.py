@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import Bell, Execution
 
-# The one scheduler waits on these channels; a notification carries nothing, the rows say it all.
+# Schedulers wait on this channel; a notification carries nothing, the rows say it all.
 SETTLED_CHANNEL = "muhurat_settled"
 
 
@@ -86,8 +86,7 @@ _SETTLE = text(
 _FOLLOWED = text(
     """
     UPDATE service_task_execution SET rung_at = now()
-    WHERE status IN ('queued', 'retrying') AND parent_id = ANY(CAST(:ids AS bigint[])) AND rung_at IS NULL
-      AND status = 'queued'
+    WHERE status = 'queued' AND parent_id = ANY(CAST(:ids AS bigint[])) AND rung_at IS NULL
       AND scheduled_for <= market_now()
     RETURNING task_name, queue, scheduled_for, id, generation
     """

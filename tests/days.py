@@ -10,24 +10,8 @@ from db.executions import Execution, ExecutionRow
 from db.users import SignedUp
 from tests.world import Step, World
 from trading.calendar import Session
+from worker.actors import STEPS
 from worker.outcome import Outcome, Retry
-from worker.steps.analysis import analysis
-from worker.steps.buy_orders import buy_orders
-from worker.steps.order_sync import order_sync
-from worker.steps.prices import prices
-from worker.steps.reconcile import reconcile
-from worker.steps.sell_monitor import sell_monitor
-from worker.steps.submit import submit
-
-STEPS: dict[str, Step] = {
-    "prices": prices,
-    "analysis": analysis,
-    "buy_orders": buy_orders,
-    "submit": submit,
-    "order_sync": order_sync,
-    "reconcile": reconcile,
-    "sell_monitor": sell_monitor,
-}
 
 Cut = Callable[[World, Execution], Step | None]
 """Chooses another step to run first in place of an execution's own; the own one follows, as after a crash."""

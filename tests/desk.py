@@ -11,9 +11,9 @@ from db.accounts import AccountRow
 from db.executions import Execution
 from db.orders import OrderRepository
 from db.users import SignedUp
-from tests.days import STEPS
 from tests.world import World
 from trading.values import Price
+from worker.actors import STEPS
 from worker.outcome import Outcome
 from worker.resources import Resources
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy.pool import QueuePool
 
-from tests.days import STEPS
 from tests.market import DAY, HASH, trained
 from tests.world import World
 from trading.predictor import ArtifactRefused
+from worker.actors import STEPS
 from worker.outcome import Outcome, Refuse
 
 

@@ -17,11 +17,12 @@ from db.executions import Execution
 from db.seeds import CALENDAR_FILE
 from db.transaction import Database
 from ops.local import Servers
-from tests.days import STEPS, Cut, Days, books
+from tests.days import Cut, Days, books
 from tests.world import Step, World, open_world
 from trading.calendar_file import read_calendar
 from trading.config import DEFAULTS
 from trading.strategies.registry import strategy_named
+from worker.actors import STEPS
 from worker.outcome import Outcome
 from worker.resources import Resources
 
