@@ -51,10 +51,13 @@ _CLAIM = text(
     SET status = CASE WHEN e.useful_until < held.market_now THEN 'skipped' ELSE 'running' END,
         reason = CASE WHEN e.useful_until < held.market_now THEN 'late: useful until ' || e.useful_until END,
         finished_at = CASE WHEN e.useful_until < held.market_now THEN now() END,
-        attempt = e.attempt + 1, worker = :worker, executed_at = now(), next_attempt_at = NULL
+        attempt = e.attempt + 1, worker = :worker, executed_at = now(), next_attempt_at = NULL,
+        -- What its first attempt began under; a later change is for the next execution.
+        config_version = coalesce(e.config_version,
+            (SELECT c.version FROM user_trading_config c WHERE c.user_id = e.user_id))
     FROM held WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id
     RETURNING e.scheduled_for, e.id, e.generation, e.task_name, e.user_id, e.account_id, e.subject, e.as_of,
-              e.useful_until, e.attempt, held.market_now, e.status
+              e.useful_until, e.attempt, held.market_now, e.config_version, e.status
     """
 )
 
@@ -95,14 +98,17 @@ _FOLLOWED = text(
 _ERRORS = text(
     """
     INSERT INTO error_logs
-        (user_id, task_name, execution_id, scheduled_for, error_type, error_message, traceback, context)
-    SELECT f.user_id, f.task_name, f.id, f.scheduled_for, f.error_type, left(f.error, 1024), f.traceback,
+        (user_id, task_name, execution_id, scheduled_for, config_version, fingerprint, error_type, error_message, traceback,
+         context)
+    SELECT f.user_id, f.task_name, f.id, f.scheduled_for, f.config_version,
+           md5(concat_ws('|', f.task_name, f.error_type, regexp_replace(left(f.error, 1024), '[0-9]+', '#', 'g'))), f.error_type, left(f.error, 1024), f.traceback,
            jsonb_build_object('account_id', f.account_id, 'subject', f.subject, 'attempt', f.attempt)
     FROM unnest(CAST(:user_ids AS bigint[]), CAST(:tasks AS text[]), CAST(:ids AS bigint[]),
                 CAST(:slots AS timestamptz[]), CAST(:types AS text[]), CAST(:errors AS text[]),
                 CAST(:tracebacks AS text[]), CAST(:account_ids AS bigint[]),
-                CAST(:subjects AS text[]), CAST(:attempts AS int[]))
-         AS f(user_id, task_name, id, scheduled_for, error_type, error, traceback, account_id, subject, attempt)
+                CAST(:subjects AS text[]), CAST(:attempts AS int[]), CAST(:versions AS int[]))
+         AS f(user_id, task_name, id, scheduled_for, error_type, error, traceback, account_id, subject, attempt,
+              config_version)
     """
 )
 
@@ -166,7 +172,7 @@ class LedgerRepository:
         rows = (await self.session.execute(_CLAIM, {**_keys(bells), "worker": worker})).all()
         if not rows and not (await self.session.execute(_LEASE, {"worker": worker})).scalar_one():
             raise NoLeaseError(f"worker {worker} has no live lease")
-        return [Execution(*row[:11]) for row in rows if row.status == "running"]
+        return [Execution(*row[:12]) for row in rows if row.status == "running"]
 
     async def settle(self, settlements: Sequence[Settlement], worker: str) -> list[Bell]:
         """Record the end of attempts held under their generation; the others change nothing.
@@ -220,6 +226,7 @@ class LedgerRepository:
                 "tasks": [one.task_name for one in executions],
                 "account_ids": [one.account_id for one in executions],
                 "subjects": [one.subject for one in executions],
+                "versions": [one.config_version for one in executions],
                 "types": [one.error_type for one in failures],
                 "tracebacks": [one.traceback for one in failures],
             },

@@ -4,28 +4,33 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, bindparam, exists, select
+from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, UniqueConstraint, bindparam, exists, select
+from sqlalchemy import Sequence as DatabaseSequence
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, Id, Json, Name, Ticker, Word, user_scoped
+from db.base import Base, Big, Created, Json, Name, Ticker, Word, user_scoped
+
+DECISION_IDS = DatabaseSequence("decisions_id_seq", metadata=Base.metadata)
 
 
 @user_scoped
 class DecisionRow(Base):
-    """What one account's strategy decided about one symbol on one day."""
+    """What one account's strategy decided about one symbol on one day. Partitioned by month of `day`."""
 
     __tablename__ = "decisions"
     __table_args__ = (
         CheckConstraint("verdict IN ('approved', 'refused')", name="verdict"),
+        PrimaryKeyConstraint("day", "id"),
         UniqueConstraint("account_id", "task_name", "day", "symbol", "leg"),
         Index(None, "user_id", "day"),
+        {"postgresql_partition_by": "RANGE (day)"},
     )
 
-    id: Mapped[Id]
-    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
-    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
+    id: Mapped[Big] = mapped_column(server_default=DECISION_IDS.next_value())
+    user_id: Mapped[Big]
+    account_id: Mapped[Big]
     execution_id: Mapped[Big]
     task_name: Mapped[Name]
     day: Mapped[date]

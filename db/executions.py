@@ -40,7 +40,8 @@ class ExecutionRow(Base):
     """One execution. Partitioned by month of `scheduled_for`; nothing holds a foreign key to it.
 
     scheduled_for: the slot, market time; for a follow-up, when it is due. as_of: the slot whose data it uses.
-    rung_at, next_attempt_at, executed_at, finished_at: machine time.
+    rung_at, next_attempt_at, executed_at, finished_at: machine time. losses: workers that died holding it; from the
+    first on it runs alone. config_version: the configuration its first attempt began under.
     """
 
     __tablename__ = "service_task_execution"
@@ -71,6 +72,8 @@ class ExecutionRow(Base):
     status: Mapped[Word]
     generation: Mapped[int] = mapped_column(server_default="1")
     attempt: Mapped[int] = mapped_column(server_default="0")
+    losses: Mapped[int] = mapped_column(server_default="0")
+    config_version: Mapped[int | None]
     worker: Mapped[str | None]
     waiting_for: Mapped[list[Any] | None] = mapped_column(JSONB)
     useful_until: Mapped[Moment | None]
@@ -124,7 +127,10 @@ class Bell:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """An execution as its step sees it. market_now: market time at the claim."""
+    """An execution as its step sees it. market_now: market time at the claim.
+
+    config_version: of its user's configuration, None for shared tasks.
+    """
 
     scheduled_for: datetime
     id: int
@@ -137,6 +143,7 @@ class Execution:
     useful_until: datetime | None
     attempt: int
     market_now: datetime
+    config_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

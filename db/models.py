@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, Id, Json, Moment, Name, Word
+from db.base import Base, Big, Created, Id, Json, Line, Moment, Name, Note, Prose, Word
 
 
 class ArtifactRow(Base):
@@ -51,7 +51,11 @@ class MLTrainingJobRow(Base):
     completed_at: Mapped[Moment | None]
     model_path: Mapped[str | None] = mapped_column(String(512))
     accuracy: Mapped[float | None]
-    error_message: Mapped[str | None] = mapped_column(String(1024))
+    error_message: Mapped[Note | None]
+    logs: Mapped[Prose | None]
+    hyperparameters: Mapped[Json | None]
+    notes: Mapped[Line | None]
+    training_run_end_date: Mapped[date | None]
     created_at: Mapped[Created]
 
 
@@ -60,6 +64,7 @@ class MLModelRow(Base):
 
     __tablename__ = "ml_models"
     __table_args__ = (
+        CheckConstraint("NOT (is_active AND retired_at IS NOT NULL)", name="retired"),
         UniqueConstraint("model_type", "version"),
         Index("uq_ml_models_active", "model_type", unique=True, postgresql_where="is_active"),
     )
@@ -77,6 +82,8 @@ class MLModelRow(Base):
     training_data_through_date: Mapped[date | None]
     is_active: Mapped[bool] = mapped_column(server_default="false", index=True)
     activated_at: Mapped[Moment | None]
+    activated_by: Mapped[Name | None]
+    retired_at: Mapped[Moment | None]
     created_by: Mapped[Big | None] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[Created]
 

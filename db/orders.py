@@ -4,15 +4,27 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Interval, UniqueConstraint, bindparam, func, select
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    Interval,
+    String,
+    UniqueConstraint,
+    bindparam,
+    func,
+    select,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Big, Created, ExactPrice, Id, Json, Line, Moment, Name, Rupees, Ticker, Word, user_scoped
-from trading.orders import LIVE, OrderState
+from trading.orders import LIVE, FailureKind, OrderState
 
 _LIVE_LIST = ", ".join(f"'{state}'" for state in sorted(LIVE))
+_FAILURES = ", ".join(f"'{kind}'" for kind in sorted(FailureKind))
 _STATES = ", ".join(f"'{state}'" for state in sorted(OrderState))
 
 
@@ -22,6 +34,8 @@ class OrderRow(Base):
 
     session_day: the session it is meant for. as_of: the slot whose data it was decided on. reserved: rupees it may
     still cost. change: what the broker was or will be asked to change it to. *_at columns are market time.
+    execution_*: the names older exports know `avg_price`, `filled_quantity` and `filled_at` by. retry_of: the failed
+    order this one tries again. position_id: what a sale or a re-entry belongs to.
     """
 
     __tablename__ = "orders"
@@ -29,6 +43,9 @@ class OrderRow(Base):
         CheckConstraint(f"status IN ({_STATES})", name="status"),
         CheckConstraint("side IN ('buy', 'sell')", name="side"),
         CheckConstraint("order_type IN ('market', 'limit')", name="order_type"),
+        CheckConstraint("trade_mode IN ('paper', 'broker')", name="trade_mode"),
+        CheckConstraint("entry_type IN ('initial', 'reentry', 'manual')", name="entry_type"),
+        CheckConstraint(f"failure_kind IN ({_FAILURES})", name="failure_kind"),
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("filled_quantity BETWEEN 0 AND quantity", name="filled"),
         UniqueConstraint("account_id", "intent_key"),
@@ -38,6 +55,9 @@ class OrderRow(Base):
             postgresql_where=f"status IN ({_LIVE_LIST})",
         ),
         Index("ix_orders_user_status_symbol_time", "user_id", "status", "symbol", "placed_at"),
+        Index("ix_orders_failed", "account_id", "retry_until", postgresql_where="status = 'failed'"),
+        Index(None, "user_id", "created_at"),
+        Index(None, "user_id", "updated_at"),
     )  # fmt: skip
 
     id: Mapped[Id]
@@ -48,6 +68,12 @@ class OrderRow(Base):
     side: Mapped[Word]
     order_type: Mapped[Word]
     variety: Mapped[Word]
+    exchange: Mapped[str] = mapped_column(String(8), server_default="NSE")
+    product: Mapped[str] = mapped_column(String(8), server_default="CNC")
+    validity: Mapped[str] = mapped_column(String(8), server_default="DAY")
+    trade_mode: Mapped[Word | None]
+    entry_type: Mapped[Ticker | None]
+    orig_source: Mapped[Name] = mapped_column(server_default="signal")
     quantity: Mapped[int]
     price: Mapped[ExactPrice | None]
     status: Mapped[Word]
@@ -61,12 +87,26 @@ class OrderRow(Base):
     attempt: Mapped[int] = mapped_column(server_default="1")
     as_of: Mapped[Moment]
     session_day: Mapped[date]
+    order_id: Mapped[Name | None] = mapped_column(index=True)
+    base_symbol: Mapped[Ticker] = mapped_column(Computed("split_part(symbol, '-', 1)", persisted=True))
+    order_metadata: Mapped[Json | None] = mapped_column("metadata")
     broker_order_id: Mapped[Name | None]
     broker_word: Mapped[Name | None]
     filled_quantity: Mapped[int] = mapped_column(server_default="0")
     avg_price: Mapped[ExactPrice | None]
+    execution_price: Mapped[ExactPrice | None] = mapped_column(Computed("avg_price", persisted=True))
+    execution_qty: Mapped[int | None] = mapped_column(Computed("nullif(filled_quantity, 0)", persisted=True))
+    execution_time: Mapped[Moment | None] = mapped_column(Computed("filled_at", persisted=True))
     change: Mapped[Json | None]
     reason: Mapped[Line | None]
+    failure_kind: Mapped[Ticker | None]
+    retry_of: Mapped[Big | None] = mapped_column(ForeignKey("orders.id"))
+    retry_count: Mapped[int] = mapped_column(server_default="0")
+    retry_until: Mapped[Moment | None]
+    first_failed_at: Mapped[Moment | None]
+    last_retry_attempt: Mapped[Moment | None]
+    last_status_check: Mapped[Moment | None]
+    position_id: Mapped[Big | None] = mapped_column(ForeignKey("positions.id"))
     config_version: Mapped[int]
     model_version: Mapped[Word | None]
     confidence: Mapped[float | None]

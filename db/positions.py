@@ -1,9 +1,10 @@
 """Fills as brokers report them, and the positions that follow from fills alone."""
 
 from collections.abc import Collection
+from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Numeric, UniqueConstraint, bindparam, select
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Numeric, UniqueConstraint, bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -34,6 +35,7 @@ class FillRow(Base):
     side: Mapped[Word]
     quantity: Mapped[int]
     price: Mapped[ExactPrice]
+    fill_value: Mapped[Rupees] = mapped_column(Computed("round(quantity * price, 2)", persisted=True))
     charges: Mapped[Rupees]
     filled_at: Mapped[Moment]
     created_at: Mapped[Created]
@@ -41,7 +43,11 @@ class FillRow(Base):
 
 @user_scoped
 class PositionRow(Base):
-    """One cycle of holding a symbol: open until its quantity is nought."""
+    """One holding of a symbol: open until its quantity is nought.
+
+    cycle: how often the ladder of re-entry levels began anew. reset_ready: RSI rose above the first level since, so the
+    next dip begins a new cycle. last_rsi, last_rsi_day: as the monitor last saw it.
+    """
 
     __tablename__ = "positions"
     __table_args__ = (
@@ -63,7 +69,20 @@ class PositionRow(Base):
     opened_at: Mapped[Moment]
     closed_at: Mapped[Moment | None]
     exit_price: Mapped[ExactPrice | None]
-    exit_reason: Mapped[Name | None]
+    exit_reason: Mapped[Name | None] = mapped_column(index=True)
+    entry_rsi: Mapped[float | None]
+    exit_rsi: Mapped[float | None]
+    realized_pnl_pct: Mapped[float | None]
+    sell_order_id: Mapped[Big | None] = mapped_column(
+        ForeignKey("orders.id", use_alter=True, deferrable=True, initially="DEFERRED")
+    )
+    initial_entry_price: Mapped[ExactPrice | None]
+    last_reentry_price: Mapped[ExactPrice | None]
+    reentry_count: Mapped[int] = mapped_column(server_default="0")
+    cycle: Mapped[int] = mapped_column(server_default="0")
+    reset_ready: Mapped[bool] = mapped_column(server_default="false")
+    last_rsi: Mapped[float | None]
+    last_rsi_day: Mapped[date | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 

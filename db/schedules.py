@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, Id, Moment, Name, Word, user_scoped
+from db.base import Base, Big, Created, Id, Label, Line, Moment, Name, Word, user_scoped
 from db.executions import Bell
 from trading.orders import LIVE
 
@@ -21,13 +21,17 @@ class ScheduleRow(Base):
     __tablename__ = "schedules"
     __table_args__ = (
         CheckConstraint("scope IN ('shared', 'parameters', 'account')", name="scope"),
-        CheckConstraint("condition IN ('has_open_position', 'has_live_order', 'prices_missing')", name="condition"),
+        CheckConstraint(
+            "condition IN ('has_open_position', 'has_live_order', 'has_failed_order', 'prices_missing')",
+            name="condition",
+        ),
     )
 
     id: Mapped[Id]
     name: Mapped[Name] = mapped_column(unique=True)
     task_name: Mapped[Name]
-    trigger: Mapped[str]
+    trigger: Mapped[Label]
+    description: Mapped[Line | None]
     scope: Mapped[Word]
     condition: Mapped[Name | None]
     enabled: Mapped[bool] = mapped_column(server_default="true")
@@ -36,6 +40,8 @@ class ScheduleRow(Base):
     cursor: Mapped[Big] = mapped_column(server_default="0")
     claimed_by: Mapped[Name | None]
     claim_until: Mapped[Moment | None]
+    updated_by: Mapped[Name | None]
+    updated_at: Mapped[Created]
     created_at: Mapped[Created]
 
 
@@ -90,6 +96,10 @@ _CONDITIONS = {
         "EXISTS (SELECT FROM orders o WHERE o.account_id = s.account_id AND o.status IN ("
         + ", ".join(f"'{state}'" for state in sorted(LIVE))
         + "))"
+    ),
+    "has_failed_order": (
+        "EXISTS (SELECT FROM orders o WHERE o.account_id = s.account_id AND o.status = 'failed' "
+        "AND o.retry_until >= market_now())"
     ),
     "prices_missing": "NOT EXISTS (SELECT FROM price_days d WHERE d.day = :day AND d.whole)",
 }
@@ -184,8 +194,12 @@ class ScheduleRepository:
         return now
 
     async def claim_due(self, claimer: str, seconds: float) -> list[Any]:
-        """Claim every schedule that is due or stuck in a fan-out whose claimer is gone. seconds: of machine time."""
-        return list((await self.session.execute(_CLAIM_DUE, {"claimer": claimer, "seconds": seconds})).all())
+        """Claim every schedule that is due or stuck in a fan-out whose claimer is gone, oldest slot first.
+
+        seconds: of machine time.
+        """
+        claimed = await self.session.execute(_CLAIM_DUE, {"claimer": claimer, "seconds": seconds})
+        return sorted(claimed.all(), key=lambda row: (row.firing_slot, row.id))
 
     async def fan_out(self, slot: Slot, scope: str, condition: str | None, cursor: int, chunk: int) -> Chunk:
         """Insert the next subscribers' executions of a slot; those that exist already are left alone."""

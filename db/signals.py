@@ -6,11 +6,11 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, ExactPrice, Id, Json, Name, Ticker, Word
+from db.base import Base, Big, Created, ExactPrice, Id, Json, Name, Ticker, Word, user_scoped
 from trading.strategies.base import Candidate
 from trading.values import Symbol
 
@@ -53,8 +53,69 @@ class SignalRow(Base):
     features: Mapped[Json]
     ml_confidence: Mapped[float | None]
     ml_model_version: Mapped[Word | None]
+    ml_verdict: Mapped[Word | None]
+    ml_probabilities: Mapped[Json | None]
+    ml_predicted_gain: Mapped[float | None]
     status: Mapped[Word] = mapped_column(server_default="active")
     ts: Mapped[Created]
+    rsi10: Mapped[float | None]
+    ema9: Mapped[ExactPrice | None]
+    ema200: Mapped[ExactPrice | None]
+    distance_to_ema9: Mapped[float | None]
+    is_above_ema200: Mapped[bool | None]
+    clean_chart: Mapped[bool | None]
+    chart_quality: Mapped[Json | None]
+    monthly_support_dist: Mapped[float | None]
+    confidence: Mapped[float | None]
+    verdict: Mapped[Ticker | None]
+    final_verdict: Mapped[Ticker | None]
+    rule_verdict: Mapped[Ticker | None]
+    verdict_source: Mapped[Word | None]
+    backtest_score: Mapped[float | None]
+    backtest_confidence: Mapped[Word | None]
+    strength_score: Mapped[float | None]
+    combined_score: Mapped[float | None]
+    priority_score: Mapped[float | None]
+    buy_range: Mapped[Json | None]
+    target: Mapped[ExactPrice | None]
+    stop: Mapped[ExactPrice | None]
+    trading_params: Mapped[Json | None]
+    avg_vol: Mapped[Big | None]
+    today_vol: Mapped[Big | None]
+    volume_ratio: Mapped[float | None]
+    vol_ok: Mapped[bool | None]
+    vol_strong: Mapped[bool | None]
+    liquidity_recommendation: Mapped[Json | None]
+    pe: Mapped[float | None]
+    pb: Mapped[float | None]
+    fundamental_assessment: Mapped[Name | None]
+    fundamental_ok: Mapped[bool | None]
+    signals: Mapped[list[Any] | None] = mapped_column(JSONB)
+    justification: Mapped[list[Any] | None] = mapped_column(JSONB)
+    timeframe_analysis: Mapped[Json | None]
+    news_sentiment: Mapped[Json | None]
+    candle_analysis: Mapped[Json | None]
+
+
+@user_scoped
+class UserSignalStatusRow(Base):
+    """What one user made of a shared signal: nobody sees another's."""
+
+    __tablename__ = "user_signal_status"
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'expired', 'traded', 'rejected', 'failed')", name="status"),
+        UniqueConstraint("user_id", "signal_id"),
+        Index(None, "signal_id"),
+        Index(None, "user_id", "symbol", "updated_at"),
+    )
+
+    id: Mapped[Id]
+    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
+    signal_id: Mapped[Big] = mapped_column(ForeignKey("signals.id"))
+    symbol: Mapped[Ticker]
+    status: Mapped[Word]
+    created_at: Mapped[Created]
+    updated_at: Mapped[Created]
 
 
 @dataclass(frozen=True, slots=True)

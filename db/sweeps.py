@@ -207,12 +207,6 @@ class SweepRepository:
         """Keep a replay's clock from moving until the transaction ends; live there is none to hold."""
         await self.session.execute(text("SELECT 1 FROM market_clock FOR SHARE"))
 
-    async def make_partitions(self, days: int) -> int:
-        """Make the partitions of executions for the days to come. Returns how many were missing."""
-        query = text("SELECT make_execution_partitions(market_now()::date, market_now()::date + CAST(:days AS int))")
-        made: int = (await self.session.execute(query, {"days": days})).scalar_one()
-        return made
-
     async def busy(self) -> bool:
         """Tell whether anything due at market now is still to be done; what waits does not count."""
         return bool((await self.session.execute(_BUSY)).scalar_one())

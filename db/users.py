@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, String, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.accounts import AccountRepository, AccountRow
-from db.base import Base, Big, Created, Id, Name, Word, user_scoped
+from db.base import Base, Big, Created, Id, Json, Label, Moment, Name, Word, user_scoped
 from db.configs import UserTradingConfigRepository
+from db.notifications import PreferencesRow
 from db.schedules import ScheduleRepository
 from db.service_status import ServiceStatusRow
 from trading.config import TradingConfig
@@ -26,11 +29,23 @@ class UserRow(Base):
     )
 
     id: Mapped[Id]
-    email: Mapped[str]
-    name: Mapped[str | None]
-    password_hash: Mapped[str] = mapped_column(server_default="!")
+    email: Mapped[Label]
+    name: Mapped[Label | None]
+    password_hash: Mapped[Label] = mapped_column(server_default="!")
     role: Mapped[Word] = mapped_column(server_default="user")
     is_active: Mapped[bool] = mapped_column(server_default="true")
+    mobile_number: Mapped[str | None] = mapped_column(String(15))
+    email_verified_at: Mapped[Moment | None]
+    verification_token_hash: Mapped[Name | None]
+    verification_token_expires_at: Mapped[Moment | None]
+    reset_token_hash: Mapped[Name | None]
+    reset_token_expires_at: Mapped[Moment | None]
+    token_version: Mapped[int] = mapped_column(server_default="1")
+    must_change_password: Mapped[bool] = mapped_column(server_default="false")
+    mfa_enabled: Mapped[bool] = mapped_column(server_default="false")
+    mfa_secret_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary)
+    mfa_backup_codes_hash: Mapped[list[Any] | None] = mapped_column(JSONB)
+    deleted_at: Mapped[Moment | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 
@@ -48,6 +63,7 @@ class UserSettingsRow(Base):
     broker: Mapped[Name | None]
     broker_status: Mapped[Name | None]
     broker_creds_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary)
+    ui_preferences: Mapped[Json | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 
@@ -74,7 +90,9 @@ class UserRepository:
         user = UserRow(email=email.strip().lower(), name=name)
         self.session.add(user)
         await self.session.flush()
-        self.session.add_all([UserSettingsRow(user_id=user.id), ServiceStatusRow(user_id=user.id)])
+        self.session.add_all(
+            [UserSettingsRow(user_id=user.id), ServiceStatusRow(user_id=user.id), PreferencesRow(user_id=user.id)]
+        )
         await UserTradingConfigRepository(self.session).create(user.id, config)
         account_id = await self.add_paper_account(user.id, "paper", config, at)
         return SignedUp(user.id, account_id)

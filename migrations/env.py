@@ -23,7 +23,7 @@ def run() -> None:
         target_metadata=metadata,
         include_name=include_name,
         compare_type=True,
-        compare_server_default=False,
+        compare_server_default=True,
         transaction_per_migration=False,
     )
     with context.begin_transaction():

@@ -1,4 +1,4 @@
-"""What the models cannot say: market time in SQL, partitions of executions, and row-level security on both."""
+"""What the models cannot say: market time in SQL, partitions by time, and row-level security on both."""
 
 # Market now: the wall clock, or the replay's row.
 MARKET_NOW = """
@@ -21,36 +21,63 @@ BEGIN
 END $$
 """
 
-# Monthly partitions of executions over a range of days; read directly they would leak, so each is protected too.
+# Partitions of a table over a range of days, a month or a week each; read directly they would leak, so each is
+# protected too. Their names carry the day they begin on.
 PARTITIONS = """
-CREATE FUNCTION make_execution_partitions(first_day date, last_day date) RETURNS int LANGUAGE plpgsql
+CREATE FUNCTION make_partitions(parent text, step text, first_day date, last_day date) RETURNS int LANGUAGE plpgsql
 AS $$
 DECLARE
-    month date := date_trunc('month', first_day)::date;
+    first date := date_trunc(step, first_day)::date;
+    next date;
     partition text;
     made int := 0;
+    bounds text := (SELECT CASE WHEN atttypid = 'date'::regtype THEN '' ELSE ' 00:00:00+00' END
+                    FROM pg_partitioned_table JOIN pg_attribute ON attrelid = partrelid AND attnum = partattrs[0]
+                    WHERE partrelid = parent::regclass);
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('make_execution_partitions'));
-    WHILE month <= last_day LOOP
-        partition := 'service_task_execution_p' || to_char(month, 'YYYYMM');
+    PERFORM pg_advisory_xact_lock(hashtext('make_partitions'));
+    WHILE first <= last_day LOOP
+        next := (first + ('1 ' || step)::interval)::date;
+        partition := parent || '_p' || to_char(first, 'YYYYMMDD');
         IF to_regclass(partition) IS NULL THEN
-            -- Made apart and then attached: that waits for nobody who reads or writes executions.
-            EXECUTE format(
-                'CREATE TABLE %I (LIKE service_task_execution INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition);
+            -- Made apart and then attached: that waits for nobody who reads or writes the table.
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', partition, parent);
             PERFORM protect_rows(partition::regclass, 'user_id');
-            EXECUTE format(
-                'ALTER TABLE service_task_execution ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                partition, month::timestamp AT TIME ZONE 'UTC', (month + interval '1 month') AT TIME ZONE 'UTC');
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                parent, partition, first || bounds, next || bounds);
             made := made + 1;
         END IF;
-        month := (month + interval '1 month')::date;
+        first := next;
     END LOOP;
     RETURN made;
 END $$
 """
 
+# Drops the partitions of a table that end on or before a day.
+DROP_PARTITIONS = """
+CREATE FUNCTION drop_partitions(parent text, step text, before_day date) RETURNS int LANGUAGE plpgsql
+AS $$
+DECLARE
+    partition text;
+    dropped int := 0;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('make_partitions'));
+    FOR partition IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = parent::regclass
+          AND (to_date(right(c.relname, 8), 'YYYYMMDD') + ('1 ' || step)::interval)::date <= before_day
+        ORDER BY c.relname
+    LOOP
+        EXECUTE format('DROP TABLE %I', partition);
+        dropped := dropped + 1;
+    END LOOP;
+    RETURN dropped;
+END $$
+"""
+
 FUNCTIONS = (
-    "make_execution_partitions(date, date)",
+    "drop_partitions(text, text, date)",
+    "make_partitions(text, text, date, date)",
     "protect_rows(regclass, text)",
     "market_now()",
 )

@@ -2,21 +2,21 @@
 
 from datetime import date
 
-from sqlalchemy import text
-
 from db.engine import check_database, check_role, make_engine
+from db.partitions import PartitionRepository
 from db.seeds import seed
 from db.transaction import Database
 from migrations.run import head, migrate
 
-_PARTITIONS = text("SELECT make_execution_partitions(:first, :last)")
+# A first day; the scheduler keeps making more.
+DAYS_AHEAD = 35
 
 
 async def make_ready(url: str, first: date | None = None, last: date | None = None) -> str:
     """Migrate and seed a database; what is there already stays. Returns the revision it is at.
 
-    url: `postgresql+asyncpg://`. first, last: the days whose executions it must have room for; None: no more than there
-    is. Raises DatabaseError.
+    url: `postgresql+asyncpg://`. first, last: the days it must have room for, beside those ahead of today.
+    Raises DatabaseError.
     """
     database = Database(make_engine(url, pool_size=1, application="muhurat migrate", command_seconds=None))
     try:
@@ -25,8 +25,9 @@ async def make_ready(url: str, first: date | None = None, last: date | None = No
         await check_database(database.engine, head())
         async with database.transaction(None) as session:
             await seed(session)
+            await PartitionRepository(session).make_ahead(DAYS_AHEAD)
             if first is not None and last is not None:
-                await session.execute(_PARTITIONS, {"first": first, "last": last})
+                await PartitionRepository(session).make(first, last)
     finally:
         await database.close()
     return head()

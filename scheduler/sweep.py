@@ -5,6 +5,7 @@ import time
 import structlog
 
 from db.executions import Bell
+from db.partitions import PartitionRepository
 from db.sweeps import Outlook, SweepRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
@@ -66,7 +67,7 @@ class Sweep:
     async def _make_partitions(self, now: float) -> None:
         if self._partitions_at is None or now - self._partitions_at > PARTITION_SECONDS:
             async with self.database.transaction(None) as session:
-                await SweepRepository(session).make_partitions(PARTITION_DAYS)
+                await PartitionRepository(session).make_ahead(PARTITION_DAYS)
             self._partitions_at = now
 
     async def _look_again(self) -> None:

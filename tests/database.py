@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from config.servers import ServerUrls
 from db.engine import make_engine
+from db.partitions import PartitionRepository
 from db.seeds import seed
 from db.tables import metadata
 from db.transaction import Database
@@ -35,9 +36,8 @@ async def _prepare(urls: ServerUrls) -> None:
     await migrate(engine)
     async with database.transaction(None) as session:
         await seed(session)
-        await session.execute(
-            text("SELECT make_execution_partitions(:first, :last)"), {"first": FIRST_DAY, "last": LAST_DAY}
-        )
+        await PartitionRepository(session).make(FIRST_DAY, LAST_DAY)
+        await PartitionRepository(session).make_ahead(35)
     await database.close()
 
 

@@ -18,6 +18,7 @@ from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.engine import make_engine
 from db.executions import Execution, ExecutionRow
+from db.partitions import PartitionRepository
 from db.schedules import ScheduleRepository
 from db.seeds import DEFAULT_SCHEDULES, seed
 from db.service_status import ServiceStatusRepository
@@ -245,4 +246,5 @@ async def _empty(database: Database) -> None:
     deletions = " ".join(f"DELETE FROM {name};" for name in names)
     async with database.transaction(None) as session:
         await session.execute(text(f"DO $$ BEGIN {deletions} END $$"))
-        await session.execute(text("SELECT make_execution_partitions('2023-12-01', '2024-06-30')"))
+        await PartitionRepository(session).make(date(2023, 12, 1), date(2024, 6, 30))
+        await PartitionRepository(session).make_ahead(35)

@@ -21,6 +21,7 @@ class TradingConfig:
     rsi_period: int = 10
     rsi_oversold: float = 30.0
     rsi_extreme_oversold: float = 20.0
+    rsi_near_oversold: float = 40.0
     user_capital: Money = Decimal(200_000)
     max_order_value: Money = Decimal(500_000)
     paper_trading_initial_capital: Money = Decimal(1_000_000)
@@ -32,10 +33,34 @@ class TradingConfig:
     chart_quality_max_gap_frequency: float = 25.0
     chart_quality_min_daily_range_pct: float = 1.0
     chart_quality_max_extreme_candle_frequency: float = 20.0
+    default_stop_loss_pct: float | None = None
+    tight_stop_loss_pct: float | None = None
+    min_stop_loss_pct: float | None = None
+    default_target_pct: float = 0.10
+    strong_buy_target_pct: float = 0.12
+    excellent_target_pct: float = 0.15
+    strong_buy_risk_reward: float = 3.0
+    buy_risk_reward: float = 2.5
+    excellent_risk_reward: float = 3.5
+    default_exchange: str = "NSE"
+    default_product: str = "CNC"
+    default_order_type: str = "MARKET"
+    default_variety: str = "AMO"
+    default_validity: str = "DAY"
+    allow_duplicate_recommendations_same_day: bool = False
     exit_on_ema9_or_rsi50: bool = True
+    min_combined_score: int = 25
+    enable_premarket_amo_adjustment: bool = True
+    news_sentiment_enabled: bool = True
+    news_sentiment_lookback_days: int = 30
+    news_sentiment_min_articles: int = 2
+    news_sentiment_pos_threshold: float = 0.25
+    news_sentiment_neg_threshold: float = -0.25
     ml_enabled: bool = False
     ml_model_version: str | None = None
     ml_confidence_threshold: float = 0.5
+    ml_combine_with_rules: bool = True
+    ml_price_enabled: bool = False
 
 
 DEFAULTS = TradingConfig()
@@ -45,6 +70,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "rsi_period": (2, 50),
     "rsi_oversold": (0, 50),
     "rsi_extreme_oversold": (0, 30),
+    "rsi_near_oversold": (30, 50),
     "user_capital": (1, 10_000_000),
     "max_order_value": (1, 100_000_000),
     "paper_trading_initial_capital": (1, 1_000_000_000),
@@ -55,7 +81,31 @@ RANGES: dict[str, tuple[float, float]] = {
     "chart_quality_max_gap_frequency": (0, 100),
     "chart_quality_min_daily_range_pct": (0, 10),
     "chart_quality_max_extreme_candle_frequency": (0, 100),
+    "default_stop_loss_pct": (0, 1),
+    "tight_stop_loss_pct": (0, 1),
+    "min_stop_loss_pct": (0, 1),
+    "default_target_pct": (0, 1),
+    "strong_buy_target_pct": (0, 1),
+    "excellent_target_pct": (0, 1),
+    "strong_buy_risk_reward": (1, 100),
+    "buy_risk_reward": (1, 100),
+    "excellent_risk_reward": (1, 100),
+    "min_combined_score": (0, 100),
+    "news_sentiment_lookback_days": (1, 365),
+    "news_sentiment_min_articles": (0, 1000),
+    "news_sentiment_pos_threshold": (-1, 1),
+    "news_sentiment_neg_threshold": (-1, 1),
     "ml_confidence_threshold": (0, 1),
+}
+
+
+# field -> the words it may hold.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "default_exchange": ("NSE", "BSE"),
+    "default_product": ("CNC", "MIS", "NRML"),
+    "default_order_type": ("MARKET", "LIMIT"),
+    "default_variety": ("AMO", "REGULAR"),
+    "default_validity": ("DAY", "IOC", "GTC"),
 }
 
 
@@ -64,7 +114,7 @@ def check_config(config: TradingConfig) -> TradingConfig:
     for field in fields(config):
         bounds = RANGES.get(field.name)
         value = getattr(config, field.name)
-        if bounds is not None and not bounds[0] <= value <= bounds[1]:
+        if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
             raise ConfigError(field.name, value, f"use a value from {bounds[0]} to {bounds[1]}")
     if config.rsi_extreme_oversold >= config.rsi_oversold:
         raise ConfigError(

@@ -29,7 +29,18 @@ class OrderState(StrEnum):
     CANCELLING = "cancelling"
     CANCELLED = "cancelled"
     REJECTED = "rejected"
+    FAILED = "failed"  # for want of money: tried again until its last moment, then cancelled
     EXPIRED = "expired"
+
+
+class FailureKind(StrEnum):
+    """Why an order came to nothing, and so what may be done about it."""
+
+    INSUFFICIENT_FUNDS = "insufficient_funds"  # tried again until the close of the next session
+    RMS_REJECT = "rms_reject"  # the broker's risk system or the exchange said no: final
+    CIRCUIT = "circuit"  # the price lies outside the day's band
+    TRANSIENT = "transient"  # provably not sent
+    AMBIGUOUS = "ambiguous"  # nobody knows: reconciled, never repeated
 
 
 class OrderEvent(StrEnum):
@@ -53,7 +64,7 @@ class OrderEvent(StrEnum):
 
 _S, _E = OrderState, OrderEvent
 
-FINAL = frozenset({_S.DENIED, _S.NOT_PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED})
+FINAL = frozenset({_S.DENIED, _S.NOT_PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.FAILED, _S.EXPIRED})
 LIVE = frozenset(_S) - FINAL
 
 # How far an order has come. PLANNED and SENDING stand below UNKNOWN: a book that shows the order proves it was sent.

@@ -14,12 +14,20 @@ async def _fill(database: Database) -> tuple[int, int]:
     """Give two users a row in every user-scoped table, through the database's own defaults where it has them."""
     asha, bala = await person(database, "asha"), await person(database, "bala")
     async with database.transaction(None) as session:
+        await session.execute(text(_SIGNAL))
         for who in (asha, bala):
             await session.execute(text(_ROWS.format(user=who.user_id, account=who.account_id)))
     for who in (asha, bala):
         await queued(database, "order_sync", who)
     return asha.user_id, bala.user_id
 
+
+_SIGNAL = """
+WITH f AS (INSERT INTO feature_snapshots (strategy, parameter_hash, day, version, sha256, features, left_out)
+    SELECT strategy, hash, '2024-01-02', 1, 'x', '{}', '{}' FROM parameter_sets LIMIT 1 RETURNING *)
+INSERT INTO signals (snapshot_id, strategy, parameter_hash, day, symbol, last_close, features)
+SELECT id, strategy, parameter_hash, day, 'INFY', 1, '{}' FROM f
+"""
 
 _ROWS = """
 WITH o AS (
@@ -31,10 +39,27 @@ e AS (INSERT INTO order_events (user_id, order_id, event, to_status, at) SELECT 
 f AS (INSERT INTO fills (user_id, account_id, order_id, broker_fill_id, symbol, side, quantity, price, charges, filled_at)
     SELECT {user}, {account}, id, 'f', 'INFY', 'buy', 1, 1, 0, now() FROM o),
 p AS (INSERT INTO positions (user_id, account_id, symbol, quantity, entry_quantity, avg_price, realized_pnl, charges, opened_at)
-    VALUES ({user}, {account}, 'INFY', 1, 1, 1, 0, 0, now())),
+    VALUES ({user}, {account}, 'INFY', 1, 1, 1, 0, 0, now()) RETURNING id),
 d AS (INSERT INTO decisions (user_id, account_id, execution_id, task_name, day, symbol, leg, verdict, facts, config_version)
     VALUES ({user}, {account}, 1, 'buy_orders', '2024-01-02', 'INFY', 'entry', 'approved', '{{}}', 1)),
 l AS (INSERT INTO error_logs (user_id, error_type, error_message) VALUES ({user}, 'E', 'e')),
+n AS (INSERT INTO notifications (user_id, type, event, level, title, message, dedupe_key)
+    VALUES ({user}, 'trading', 'order_placed', 'info', 't', 'm', 'k')),
+u AS (INSERT INTO audit_logs (user_id, actor, action, resource_type) VALUES ({user}, 'asha', 'update', 'config')),
+s AS (INSERT INTO service_logs (timestamp, user_id, level, module, message) VALUES (now(), {user}, 'INFO', 'm', 'm')),
+y AS (INSERT INTO activity (user_id, type) VALUES ({user}, 'order')),
+b AS (INSERT INTO pnldaily (user_id, account_id, date) VALUES ({user}, {account}, '2024-01-02')),
+v AS (INSERT INTO portfolio_snapshots (user_id, account_id, date, total_value, invested_value, available_cash,
+    unrealized_pnl, realized_pnl, open_positions_count, closed_positions_count)
+    VALUES ({user}, {account}, '2024-01-02', 1, 0, 1, 0, 0, 0, 0)),
+c AS (INSERT INTO pnl_calculation_audit (user_id, calculation_type, status, triggered_by)
+    VALUES ({user}, 'scheduled', 'success', 'scheduled')),
+w AS (INSERT INTO user_signal_status (user_id, signal_id, symbol, status)
+    SELECT {user}, id, symbol, 'active' FROM signals LIMIT 1),
+g AS (INSERT INTO user_trading_config_versions (user_id, version, strategy, parameter_hash, config, changed_by, changed_at)
+    SELECT user_id, 7, strategy, parameter_hash, '{{}}', 'asha', now() FROM user_trading_config WHERE user_id = {user}),
+r AS (INSERT INTO reentries (user_id, account_id, position_id, order_id, symbol, cycle, level, rsi, day)
+    SELECT {user}, {account}, p.id, o.id, 'INFY', 0, 20, 19, '2024-01-02' FROM o, p),
 a AS (INSERT INTO execution_attempts (execution_id, scheduled_for, user_id, attempt, generation, outcome)
     VALUES (1, now(), {user}, 1, 1, 'failed'))
 INSERT INTO paper_orders (account_id, user_id, tag, symbol, side, order_type, quantity, word, session_day, placed_at)
@@ -77,9 +102,10 @@ async def test_without_a_scope_nothing_is_visible_and_a_scope_ends_with_its_tran
 
 async def test_a_partition_read_directly_hides_other_users_too(database: Database) -> None:
     asha, _ = await _fill(database)
-    async with database.reading(asha) as session:
-        seen = await session.execute(text("SELECT DISTINCT user_id FROM service_task_execution_p202401"))
-    assert set(seen.scalars()) == {asha}
+    for partition in ("service_task_execution_p20240101", "decisions_p20240101"):
+        async with database.reading(asha) as session:
+            seen = await session.execute(text(f"SELECT DISTINCT user_id FROM {partition}"))
+        assert set(seen.scalars()) == {asha}, partition
 
 
 async def test_every_table_with_a_user_is_protected_and_enforced_for_its_owner(database: Database) -> None:
@@ -87,7 +113,7 @@ async def test_every_table_with_a_user_is_protected_and_enforced_for_its_owner(d
     assert with_user == set(USER_SCOPED)
     unprotected = await scalar(
         database,
-        "SELECT count(*) FROM pg_class WHERE (relname = ANY(:names) OR relname LIKE 'service_task_execution_p%') "
+        "SELECT count(*) FROM pg_class WHERE (relname = ANY(:names) OR relispartition) "
         "AND relkind IN ('r', 'p') AND NOT (relrowsecurity AND relforcerowsecurity)",
         names=sorted(USER_SCOPED),
     )

@@ -1,0 +1,53 @@
+"""Tables that grow with time: which they are, how wide a partition is, and the partitions made ahead."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioned:
+    """A table partitioned by time. step: what one partition holds, `month` or `week`, in UTC."""
+
+    table: str
+    step: str
+
+
+PARTITIONED = (
+    Partitioned("service_task_execution", "month"),
+    Partitioned("decisions", "month"),
+    Partitioned("service_logs", "week"),
+)
+
+_TODAY = text("SELECT market_now()::date AS market, now()::date AS machine")
+_MAKE = text("SELECT make_partitions(:table, :step, CAST(:first AS date), CAST(:last AS date))")
+_DROP = text("SELECT drop_partitions(:table, :step, CAST(:before AS date))")
+
+
+class PartitionRepository:
+    """Makes and drops partitions. Needs the system scope."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def make(self, first: date, last: date) -> int:
+        """Make the missing partitions of every table over a range of days, both included. Returns how many."""
+        made = 0
+        for one in PARTITIONED:
+            values = {"table": one.table, "step": one.step, "first": first, "last": last}
+            made += (await self.session.execute(_MAKE, values)).scalar_one()
+        return made
+
+    async def make_ahead(self, days: int) -> int:
+        """Make the missing partitions from today on, market's and machine's. Returns how many."""
+        today = (await self.session.execute(_TODAY)).one()
+        ahead = timedelta(days=days)
+        return sum([await self.make(day, day + ahead) for day in sorted({today.market, today.machine})])
+
+    async def drop(self, table: Partitioned, before: date) -> int:
+        """Drop a table's partitions that hold nothing from that day on. Returns how many."""
+        values = {"table": table.table, "step": table.step, "before": before}
+        dropped: int = (await self.session.execute(_DROP, values)).scalar_one()
+        return dropped
