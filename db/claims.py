@@ -98,10 +98,11 @@ _FOLLOWED = text(
 _ERRORS = text(
     """
     INSERT INTO error_logs
-        (user_id, task_name, execution_id, scheduled_for, config_version, fingerprint, error_type, error_message, traceback,
-         context)
+        (user_id, task_name, execution_id, scheduled_for, config_version, fingerprint, error_type, error_message,
+         traceback, context)
     SELECT f.user_id, f.task_name, f.id, f.scheduled_for, f.config_version,
-           md5(concat_ws('|', f.task_name, f.error_type, regexp_replace(left(f.error, 1024), '[0-9]+', '#', 'g'))), f.error_type, left(f.error, 1024), f.traceback,
+           md5(concat_ws('|', f.task_name, f.error_type, regexp_replace(left(f.error, 1024), '[0-9]+', '#', 'g'))),
+           f.error_type, left(f.error, 1024), f.traceback,
            jsonb_build_object('account_id', f.account_id, 'subject', f.subject, 'attempt', f.attempt)
     FROM unnest(CAST(:user_ids AS bigint[]), CAST(:tasks AS text[]), CAST(:ids AS bigint[]),
                 CAST(:slots AS timestamptz[]), CAST(:types AS text[]), CAST(:errors AS text[]),

@@ -42,3 +42,8 @@ Procfile = Annotated[
         help="The file that names the processes.", show_default="the one of this code", exists=True, dir_okay=False
     ),
 ]
+As = Annotated[
+    str | None,
+    typer.Option("--as", envvar="MUHURAT_OPERATOR", metavar="NAME", help="Who you are; stands in the audit log."),
+]
+User = Annotated[str | None, typer.Option("--user", metavar="EMAIL", help="One user, by e-mail or id. Unset: all.")]
