@@ -108,6 +108,11 @@ class AccountRepository:
         """Return the account."""
         return (await self.session.execute(_GET, {"user_id": user_id, "account_id": account_id})).scalar_one()
 
+    async def find(self, account_id: int) -> AccountRow | None:
+        """Return an account by its id alone, locked, if it is there. Needs the system scope."""
+        query = select(AccountRow).where(AccountRow.id == account_id).with_for_update()
+        return (await self.session.execute(query)).scalar_one_or_none()
+
     async def book(self, user_id: int, account_id: int, at: datetime, movements: list[CashMovement]) -> None:
         """Add cash movements, each once, and the account's balance with them. at: market time."""
         await self.session.execute(

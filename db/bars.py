@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Index, bindparam, func, select, text
@@ -60,6 +61,34 @@ _PRICE_DAY = text(
     """
 )
 
+# A day of a loaded past is whole when it has about as many symbols as the session before it.
+_PRICE_DAYS = text(
+    """
+    INSERT INTO price_days (day, bars, missing, whole, source)
+    SELECT d.day, d.bars, greatest(d.before - d.bars, 0), d.bars >= :share * d.before, :source
+    FROM (SELECT day, count(*) AS bars, lag(count(*), 1, count(*)) OVER (ORDER BY day) AS before
+          FROM bars WHERE day BETWEEN :first AND :last GROUP BY day) d
+    ON CONFLICT (day) DO UPDATE SET bars = excluded.bars, missing = excluded.missing, whole = excluded.whole,
+        source = excluded.source, loaded_at = now()
+    """
+)
+
+_COVERAGE = text(
+    """
+    SELECT (SELECT count(*) FROM price_days) AS days, (SELECT min(day) FROM price_days) AS first_day,
+           (SELECT max(day) FROM price_days) AS last_day, (SELECT max(day) FROM price_days WHERE whole) AS last_whole_day
+    """
+)
+_RECENT_DAYS = text(
+    "SELECT day, bars, missing, whole, source, loaded_at FROM price_days WHERE day >= :first ORDER BY day"
+)
+_STALE = text(
+    """
+    SELECT symbol, max(day) AS last_day FROM bars WHERE day > :until - 366
+    GROUP BY symbol HAVING max(day) < :until ORDER BY 2, 1
+    """
+)
+
 _ARRAYS = """
     array_agg(b.day ORDER BY b.day) AS days, array_agg(b.open::float8 ORDER BY b.day) AS opens,
     array_agg(b.high::float8 ORDER BY b.day) AS highs, array_agg(b.low::float8 ORDER BY b.day) AS lows,
@@ -111,6 +140,22 @@ class BarRepository:
         """Record what was loaded for a day."""
         values = {"day": day, "bars": bars, "missing": missing, "whole": whole, "source": source}
         await self.session.execute(_PRICE_DAY, values)
+
+    async def store_days(self, first: date, last: date, share: float, source: str) -> None:
+        """Record every day of a loaded past. share: of the symbols of the day before that makes a day whole."""
+        await self.session.execute(_PRICE_DAYS, {"first": first, "last": last, "share": share, "source": source})
+
+    async def coverage(self) -> dict[str, Any]:
+        """Return how many days are recorded, the first, the last and the last whole one."""
+        return dict((await self.session.execute(_COVERAGE)).mappings().one())
+
+    async def days_since(self, first: date) -> list[dict[str, Any]]:
+        """Return what was loaded for each day from one on."""
+        return [dict(row) for row in (await self.session.execute(_RECENT_DAYS, {"first": first})).mappings()]
+
+    async def stale(self, until: date) -> list[dict[str, Any]]:
+        """Return the symbols of the last year that have no bar on a day, with their last one."""
+        return [dict(row) for row in (await self.session.execute(_STALE, {"until": until})).mappings()]
 
     async def last_whole_day(self, until: date | None = None) -> date | None:
         """Return the newest day that is whole, if any. until: look no later than this day."""

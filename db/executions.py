@@ -57,6 +57,8 @@ class ExecutionRow(Base):
             "ix_service_task_execution_unrung", "parent_id",
             postgresql_where="status IN ('queued', 'retrying') AND rung_at IS NULL",
         ),
+        # Ids grow with time: a few pages tell where one lies, and keeping them costs next to nothing.
+        Index("ix_service_task_execution_id", "id", postgresql_using="brin", postgresql_with={"autosummarize": True}),
         Index("ix_service_task_execution_user_id", "user_id", "task_name", "scheduled_for"),
         {"postgresql_partition_by": "RANGE (scheduled_for)"},
     )  # fmt: skip

@@ -11,7 +11,7 @@ from db.executions import Bell
 _BELL = "task_name, queue, scheduled_for, id, generation"
 
 # A need is met by the newest success of a task due at or after a moment: of the same account, or of a parameter set.
-_MET = """
+MET = """
     CASE WHEN n.account THEN EXISTS (
         SELECT FROM service_task_execution d WHERE d.task_name = n.task AND d.user_id = e.user_id
           AND d.account_id = e.account_id AND d.scheduled_for >= n.after AND {status})
@@ -20,7 +20,7 @@ _MET = """
           AND d.subject = n.subject AND d.scheduled_for >= n.after AND {status}) END
 """
 _LIVE = "d.status IN ('waiting', 'queued', 'running', 'retrying')"
-_NEEDS = (
+NEEDS = (
     "jsonb_to_recordset(e.waiting_for) AS n(task text, subject text, account bool, after timestamptz, repeats bool)"
 )
 
@@ -30,7 +30,7 @@ _READY = text(
     WHERE (scheduled_for, id) IN (
         SELECT e.scheduled_for, e.id FROM service_task_execution e
         WHERE e.status = 'waiting' AND (e.useful_until IS NULL OR e.useful_until >= market_now())
-          AND NOT EXISTS (SELECT FROM {_NEEDS} WHERE NOT {_MET.format(status="d.status = 'success'")})
+          AND NOT EXISTS (SELECT FROM {NEEDS} WHERE NOT {MET.format(status="d.status = 'success'")})
         ORDER BY e.id LIMIT :chunk FOR UPDATE OF e SKIP LOCKED)
     RETURNING {_BELL}
     """
@@ -46,9 +46,9 @@ _HOPELESS = text(
         FROM service_task_execution e
         CROSS JOIN LATERAL (
             SELECT string_agg(concat_ws(' ', n.task, nullif(n.subject, '')), ', ') AS tasks,
-                   bool_or(NOT n.repeats AND {_MET.format(status="d.status IN ('failed', 'skipped', 'cancelled')")}
-                           AND NOT {_MET.format(status=_LIVE)}) AS over
-            FROM {_NEEDS} WHERE NOT {_MET.format(status="d.status = 'success'")}) missing
+                   bool_or(NOT n.repeats AND {MET.format(status="d.status IN ('failed', 'skipped', 'cancelled')")}
+                           AND NOT {MET.format(status=_LIVE)}) AS over
+            FROM {NEEDS} WHERE NOT {MET.format(status="d.status = 'success'")}) missing
         WHERE e.status = 'waiting' AND (e.useful_until < market_now() OR missing.over)
         ORDER BY e.id FOR UPDATE OF e SKIP LOCKED) hopeless
     WHERE service_task_execution.scheduled_for = hopeless.scheduled_for AND service_task_execution.id = hopeless.id
@@ -74,9 +74,9 @@ _SYNC = text(
         (scheduled_for, task_name, user_id, account_id, subject, queue, status, useful_until, as_of, parent_id)
     SELECT market_now(), 'order_sync', e.user_id, e.account_id, '', 'orders', 'queued', min(e.useful_until),
            market_now(), min(e.id)
-    FROM service_task_execution e CROSS JOIN LATERAL {_NEEDS}
+    FROM service_task_execution e CROSS JOIN LATERAL {NEEDS}
     WHERE e.status = 'waiting' AND n.account AND n.task = 'order_sync' AND n.after <= market_now()
-      AND NOT {_MET.format(status="d.status IN ('waiting', 'queued', 'running', 'retrying', 'success')")}
+      AND NOT {MET.format(status="d.status IN ('waiting', 'queued', 'running', 'retrying', 'success')")}
     GROUP BY e.user_id, e.account_id
     ON CONFLICT DO NOTHING
     RETURNING id

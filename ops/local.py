@@ -16,9 +16,15 @@ from ops.local_postgres import Postgres
 from ops.local_process import LocalServerError, make_folder
 from ops.local_valkey import Valkey
 
-__all__ = ["FOLDER", "LocalServerError", "Servers", "running"]
+__all__ = ["FOLDER", "FolderInUseError", "LocalServerError", "Servers", "at_hand", "running"]
 
 FOLDER = Path(".muhurat")
+
+_ADDRESSES = "addresses"
+
+
+class FolderInUseError(LocalServerError):
+    """Another process runs the servers of a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,45 @@ def running(
             _empty(folder)
         postgres.start()
         valkey.start()
-        yield Servers(postgres.url, valkey.url)
+        servers = Servers(postgres.url, valkey.url)
+        ending.enter_context(_told(folder, servers))
+        yield servers
+
+
+@contextmanager
+def at_hand(folder: Path = FOLDER) -> Iterator[Servers]:
+    """Use the servers that another process runs on a folder, or run them while the context lasts.
+
+    Raises LocalServerError.
+    """
+    with ExitStack() as ending:
+        try:
+            servers = ending.enter_context(running(folder))
+        except FolderInUseError:
+            servers = _others(folder)
+        yield servers
+
+
+def _others(folder: Path) -> Servers:
+    path = folder / _ADDRESSES
+    try:
+        database, bell = path.read_text(encoding="utf-8").split()
+    except (OSError, ValueError):
+        raise LocalServerError(
+            f"{folder} is in use by a process that has no servers ready: try again in a moment, or stop that one"
+        ) from None
+    return Servers(database, bell)
+
+
+@contextmanager
+def _told(folder: Path, servers: Servers) -> Iterator[None]:
+    """Leave the addresses for other processes of this folder while the servers run."""
+    path = folder / _ADDRESSES
+    path.write_text(f"{servers.database_url}\n{servers.redis_url}\n", encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -71,7 +115,7 @@ def _held(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise LocalServerError(
+            raise FolderInUseError(
                 f"{folder} is in use by process {holder}: stop that one, or work from another folder"
             ) from None
         file.truncate(0)

@@ -58,6 +58,11 @@ def exchange_day(at: datetime) -> date:
     return at.astimezone(_IST).date()
 
 
+def exchange_time(at: datetime) -> datetime:
+    """Return an aware moment in exchange time, for people to read."""
+    return at.astimezone(_IST)
+
+
 class Calendar:
     """The sessions of one exchange over a covered range of days.
 

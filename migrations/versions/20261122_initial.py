@@ -276,6 +276,14 @@ def upgrade() -> None:
         postgresql_partition_by="RANGE (scheduled_for)",
     )
     op.create_index(
+        "ix_service_task_execution_id",
+        "service_task_execution",
+        ["id"],
+        unique=False,
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": True},
+    )
+    op.create_index(
         "ix_service_task_execution_unfinished",
         "service_task_execution",
         ["status", "id"],
@@ -1423,6 +1431,12 @@ def downgrade() -> None:
         "ix_service_task_execution_unfinished",
         table_name="service_task_execution",
         postgresql_where="status IN ('waiting', 'queued', 'running', 'retrying')",
+    )
+    op.drop_index(
+        "ix_service_task_execution_id",
+        table_name="service_task_execution",
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": True},
     )
     op.drop_table("service_task_execution")
     op.drop_index(op.f("ix_service_logs_user_id_timestamp_level"), table_name="service_logs")

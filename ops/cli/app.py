@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ops.cli import market_commands, people_commands, record_commands
 from ops.cli import options as o
 
 app = typer.Typer(
@@ -15,6 +16,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with [bold]muhurat demo[/bold]: the whole way on servers of its own, in about two minutes.",
 )
+
+
+app.add_typer(record_commands.executions, name="executions")
+app.add_typer(record_commands.orders, name="orders")
+app.add_typer(record_commands.positions, name="positions")
+app.add_typer(people_commands.users, name="users")
+app.add_typer(people_commands.accounts, name="accounts")
+app.add_typer(market_commands.calendar, name="calendar")
+app.add_typer(market_commands.prices, name="prices")
 
 
 @app.callback()
@@ -76,6 +86,17 @@ def replay(
     from ops.cli.replaying import Wish, play
 
     play(Wish(data, first, last, users, accounts_per_user, seed, workers, threads), as_json=json, keep=keep, demo=False)
+
+
+@app.command()
+def status(user: o.User = None, json: o.Json = False) -> None:
+    """See how today goes: session, slots per task, what waits or hangs, who is alive, accounts.
+
+    Works while Redis is away: everything but the count of its messages stands in Postgres.
+    """
+    from ops.cli.status import show_status
+
+    show_status(user, as_json=json)
 
 
 @app.command()

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from config.servers import ServerUrls, SettingsError
 from config.settings import read_settings
 from db.engine import make_engine
 from db.transaction import Database
-from ops.local import running
+from ops.local import at_hand
 
 OPERATOR = "MUHURAT_OPERATOR"
 
@@ -16,15 +18,42 @@ T = TypeVar("T")
 
 
 def with_database(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Run a piece of work on the database of DATABASE_URL, or on the embedded one with MUHURAT_LOCAL=1.
+    """Run a piece of work on the database, as `with_servers` does."""
+    return with_servers(lambda database, _: work(database))
 
-    Raises SettingsError, DatabaseError and whatever the work raises.
+
+def with_servers(work: Callable[[Database, ServerUrls], Awaitable[T]]) -> T:
+    """Run a piece of work on the servers of the environment: DATABASE_URL and REDIS_URL, or with MUHURAT_LOCAL=1 ours.
+
+    Ours are those of a running `muhurat up` of this folder, if there is one. Raises SettingsError, DatabaseError and
+    whatever the work raises.
     """
     settings = read_settings()
     if settings.servers is not None:
         return asyncio.run(_on(settings.servers, work))
-    with running() as servers:
+    with at_hand() as servers:
         return asyncio.run(_on(ServerUrls(servers.database_url, servers.redis_url), work))
+
+
+def reading(look: Callable[[AsyncSession], Awaitable[T]]) -> T:
+    """Run a look at everything, in one transaction that writes nothing."""
+
+    async def work(database: Database) -> T:
+        async with database.reading(None) as session:
+            return await look(session)
+
+    return with_database(work)
+
+
+def changing(name: str | None, change: Callable[[AsyncSession, str], Awaitable[T]]) -> T:
+    """Run a change in one transaction, under the name of who makes it. Raises SettingsError without a name."""
+    actor = operator_named(name)
+
+    async def work(database: Database) -> T:
+        async with database.transaction(None) as session:
+            return await change(session, actor)
+
+    return with_database(work)
 
 
 def operator_named(name: str | None) -> str:
@@ -34,9 +63,9 @@ def operator_named(name: str | None) -> str:
     return name.strip()[:64]
 
 
-async def _on(urls: ServerUrls, work: Callable[[Database], Awaitable[T]]) -> T:
+async def _on(urls: ServerUrls, work: Callable[[Database, ServerUrls], Awaitable[T]]) -> T:
     database = Database(make_engine(urls.sqlalchemy, pool_size=2, application="muhurat command"))
     try:
-        return await work(database)
+        return await work(database, urls)
     finally:
         await database.close()

