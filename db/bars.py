@@ -65,7 +65,7 @@ _PRICE_DAY = text(
 _PRICE_DAYS = text(
     """
     INSERT INTO price_days (day, bars, missing, whole, source)
-    SELECT d.day, d.bars, greatest(d.before - d.bars, 0), d.bars >= :share * d.before, :source
+    SELECT d.day, d.bars, greatest(d.before - d.bars, 0), d.bars >= CAST(:share AS float8) * d.before, :source
     FROM (SELECT day, count(*) AS bars, lag(count(*), 1, count(*)) OVER (ORDER BY day) AS before
           FROM bars WHERE day BETWEEN :first AND :last GROUP BY day) d
     ON CONFLICT (day) DO UPDATE SET bars = excluded.bars, missing = excluded.missing, whole = excluded.whole,
@@ -76,7 +76,8 @@ _PRICE_DAYS = text(
 _COVERAGE = text(
     """
     SELECT (SELECT count(*) FROM price_days) AS days, (SELECT min(day) FROM price_days) AS first_day,
-           (SELECT max(day) FROM price_days) AS last_day, (SELECT max(day) FROM price_days WHERE whole) AS last_whole_day
+           (SELECT max(day) FROM price_days) AS last_day,
+           (SELECT max(day) FROM price_days WHERE whole) AS last_whole_day
     """
 )
 _RECENT_DAYS = text(
@@ -84,7 +85,7 @@ _RECENT_DAYS = text(
 )
 _STALE = text(
     """
-    SELECT symbol, max(day) AS last_day FROM bars WHERE day > :until - 366
+    SELECT symbol, max(day) AS last_day FROM bars WHERE day > CAST(:until AS date) - 366
     GROUP BY symbol HAVING max(day) < :until ORDER BY 2, 1
     """
 )

@@ -1,124 +1,25 @@
-"""Each user's trading configuration, and the parameter sets that analysis is run for."""
+"""Each user's trading configuration: read, changed, put back, and kept in every version it ever had."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, bindparam, select
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
-from db.base import Base, Big, Created, Id, Json, Moment, Name, Rupees, Word, user_scoped
-from trading.config import CHOICES, DEFAULTS, RANGES, TradingConfig, check_config
+from db.audit_logs import AuditLogRepository
+from db.config_rows import DEFAULT_STRATEGY, ConfigVersionRow, ParameterSetRow, UserTradingConfigRow
+from db.schedules import ScheduleRepository
+from trading.config import DEFAULTS, ConfigError, TradingConfig, check_config
+from trading.config_changes import changed, difference, from_json, preset, to_json
 from trading.strategies.registry import strategy_named
 
-DEFAULT_STRATEGY = "dip"
+__all__ = ["DEFAULT_STRATEGY", "ConfigSnapshot", "ParameterSetRow", "UserTradingConfigRepository"]
 
-
-class ParameterSetRow(Base):
-    """What one analysis is computed with; users with equal parameters share it."""
-
-    __tablename__ = "parameter_sets"
-
-    hash: Mapped[Name] = mapped_column(primary_key=True)
-    strategy: Mapped[Name]
-    parameters: Mapped[Json]
-    created_at: Mapped[Created]
-
-
-def _checks() -> tuple[CheckConstraint, ...]:
-    bounds = (CheckConstraint(f"{name} BETWEEN {low} AND {high}", name=name) for name, (low, high) in RANGES.items())
-    words = (CheckConstraint(f"{name} IN {allowed}", name=name) for name, allowed in CHOICES.items())
-    return (*bounds, *words, CheckConstraint("rsi_extreme_oversold < rsi_oversold", name="oversold_order"))
-
-
-def _field(name: str) -> MappedColumn[Any]:
-    """Return the column of a field, with the value's own default: there is one source of defaults."""
-    default = getattr(DEFAULTS, name)
-    if default is None:
-        return mapped_column()
-    return mapped_column(server_default=str(default).lower() if isinstance(default, bool) else str(default))
-
-
-@user_scoped
-class UserTradingConfigRow(Base):
-    """One user's configuration; the columns are the fields of `TradingConfig`, their defaults its own.
-
-    task_schedule: which tasks the user asked for; what fires stands in `schedule_subscriptions`.
-    """
-
-    __tablename__ = "user_trading_config"
-    __table_args__ = _checks()
-
-    id: Mapped[Id]
-    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"), unique=True)
-    version: Mapped[int] = mapped_column(server_default="1")
-    strategy: Mapped[Name] = mapped_column(server_default=DEFAULT_STRATEGY)
-    parameter_hash: Mapped[Name] = mapped_column(ForeignKey("parameter_sets.hash"), index=True)
-    rsi_period: Mapped[int] = _field("rsi_period")
-    rsi_oversold: Mapped[float] = _field("rsi_oversold")
-    rsi_extreme_oversold: Mapped[float] = _field("rsi_extreme_oversold")
-    rsi_near_oversold: Mapped[float] = _field("rsi_near_oversold")
-    user_capital: Mapped[Rupees] = _field("user_capital")
-    max_order_value: Mapped[Rupees] = _field("max_order_value")
-    paper_trading_initial_capital: Mapped[Rupees] = _field("paper_trading_initial_capital")
-    max_portfolio_size: Mapped[int] = _field("max_portfolio_size")
-    max_position_volume_ratio: Mapped[float] = _field("max_position_volume_ratio")
-    min_absolute_avg_volume: Mapped[int] = _field("min_absolute_avg_volume")
-    chart_quality_enabled: Mapped[bool] = _field("chart_quality_enabled")
-    chart_quality_min_score: Mapped[float] = _field("chart_quality_min_score")
-    chart_quality_max_gap_frequency: Mapped[float] = _field("chart_quality_max_gap_frequency")
-    chart_quality_min_daily_range_pct: Mapped[float] = _field("chart_quality_min_daily_range_pct")
-    chart_quality_max_extreme_candle_frequency: Mapped[float] = _field("chart_quality_max_extreme_candle_frequency")
-    default_stop_loss_pct: Mapped[float | None] = _field("default_stop_loss_pct")
-    tight_stop_loss_pct: Mapped[float | None] = _field("tight_stop_loss_pct")
-    min_stop_loss_pct: Mapped[float | None] = _field("min_stop_loss_pct")
-    default_target_pct: Mapped[float] = _field("default_target_pct")
-    strong_buy_target_pct: Mapped[float] = _field("strong_buy_target_pct")
-    excellent_target_pct: Mapped[float] = _field("excellent_target_pct")
-    strong_buy_risk_reward: Mapped[float] = _field("strong_buy_risk_reward")
-    buy_risk_reward: Mapped[float] = _field("buy_risk_reward")
-    excellent_risk_reward: Mapped[float] = _field("excellent_risk_reward")
-    default_exchange: Mapped[Word] = _field("default_exchange")
-    default_product: Mapped[Word] = _field("default_product")
-    default_order_type: Mapped[Word] = _field("default_order_type")
-    default_variety: Mapped[Word] = _field("default_variety")
-    default_validity: Mapped[Word] = _field("default_validity")
-    allow_duplicate_recommendations_same_day: Mapped[bool] = _field("allow_duplicate_recommendations_same_day")
-    exit_on_ema9_or_rsi50: Mapped[bool] = _field("exit_on_ema9_or_rsi50")
-    min_combined_score: Mapped[int] = _field("min_combined_score")
-    enable_premarket_amo_adjustment: Mapped[bool] = _field("enable_premarket_amo_adjustment")
-    news_sentiment_enabled: Mapped[bool] = _field("news_sentiment_enabled")
-    news_sentiment_lookback_days: Mapped[int] = _field("news_sentiment_lookback_days")
-    news_sentiment_min_articles: Mapped[int] = _field("news_sentiment_min_articles")
-    news_sentiment_pos_threshold: Mapped[float] = _field("news_sentiment_pos_threshold")
-    news_sentiment_neg_threshold: Mapped[float] = _field("news_sentiment_neg_threshold")
-    ml_enabled: Mapped[bool] = _field("ml_enabled")
-    ml_model_version: Mapped[Word | None] = _field("ml_model_version")
-    ml_confidence_threshold: Mapped[float] = _field("ml_confidence_threshold")
-    ml_combine_with_rules: Mapped[bool] = _field("ml_combine_with_rules")
-    ml_price_enabled: Mapped[bool] = _field("ml_price_enabled")
-    task_schedule: Mapped[Json | None]
-    created_at: Mapped[Created]
-    updated_at: Mapped[Created]
-
-
-@user_scoped
-class ConfigVersionRow(Base):
-    """A configuration as it stood from one change to the next: what executions, orders and errors refer to."""
-
-    __tablename__ = "user_trading_config_versions"
-    __table_args__ = (UniqueConstraint("user_id", "version"),)
-
-    id: Mapped[Id]
-    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
-    version: Mapped[int]
-    strategy: Mapped[Name]
-    parameter_hash: Mapped[Name] = mapped_column(ForeignKey("parameter_sets.hash"))
-    config: Mapped[Json]
-    changed_by: Mapped[Name]
-    changed_at: Mapped[Moment]
-    created_at: Mapped[Created]
+# Not a field of the strategies' value: it stands for the user's subscriptions.
+TASK_SCHEDULE = "task_schedule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,33 +32,163 @@ class ConfigSnapshot:
     version: int
 
 
-_SNAPSHOT = select(UserTradingConfigRow).where(UserTradingConfigRow.user_id == bindparam("user_id"))
+_CURRENT = select(UserTradingConfigRow).where(UserTradingConfigRow.user_id == bindparam("user_id"))
+_LOCKED = _CURRENT.with_for_update()
+_VERSION = select(ConfigVersionRow).where(
+    ConfigVersionRow.user_id == bindparam("user_id"), ConfigVersionRow.version == bindparam("version")
+)
 
 
 class UserTradingConfigRepository:
-    """Queries over configurations."""
+    """Queries over configurations, and their changes. Every change is a version with who and when."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def create(self, user_id: int, config: TradingConfig = DEFAULTS) -> None:
-        """Store a user's first configuration. Raises ConfigError when it is out of range."""
+    async def create(
+        self, user_id: int, config: TradingConfig = DEFAULTS, by: str = "sign-up", at: datetime | None = None
+    ) -> ConfigSnapshot:
+        """Store a configuration for a user who has none. at: market time, None: now. Raises ConfigError."""
         check_config(config)
+        newest = select(func.coalesce(func.max(ConfigVersionRow.version), 0)).where(ConfigVersionRow.user_id == user_id)
+        version = (await self.session.execute(newest)).scalar_one() + 1
+        parameter_hash = await self._parameters_of(config)
+        row = UserTradingConfigRow(
+            user_id=user_id, version=version, strategy=DEFAULT_STRATEGY, parameter_hash=parameter_hash, **asdict(config)
+        )
+        self.session.add(row)
+        await self.session.flush()
+        snapshot = ConfigSnapshot(config, DEFAULT_STRATEGY, parameter_hash, version)
+        await self._keep(user_id, snapshot, by, at)
+        return snapshot
+
+    async def snapshot(self, user_id: int, version: int | None = None) -> ConfigSnapshot:
+        """Return a configuration as a value: of the named version, as an execution pins it, or the current one.
+
+        Raises ConfigError when the user has none.
+        """
+        if version is None:
+            return await self.get(user_id)
+        row = (await self.session.execute(_VERSION, {"user_id": user_id, "version": version})).scalar_one_or_none()
+        if row is None:
+            raise ConfigError("version", version, f"user {user_id} never had it; `muhurat config versions` lists them")
+        return ConfigSnapshot(from_json(row.config), row.strategy, row.parameter_hash, row.version)
+
+    async def get(self, user_id: int) -> ConfigSnapshot:
+        """Return the current configuration. Raises ConfigError when the user has none."""
+        return _snapshot_of(await self._row(user_id, _CURRENT))
+
+    async def update(self, user_id: int, changes: Mapping[str, object], by: str, at: datetime) -> ConfigSnapshot:
+        """Change some fields; None clears one that may be off. `task_schedule` switches the user's subscriptions.
+
+        A change is for executions that begin after it. What changes nothing makes no version. at: market time.
+        Raises ConfigError.
+        """
+        row = await self._row(user_id, _LOCKED)
+        before = _snapshot_of(row)
+        wanted = dict(changes)
+        switched = await self._switch(row, wanted) if TASK_SCHEDULE in wanted else {}
+        after = changed(before.config, wanted)
+        differs = difference(before.config, after)
+        if differs:
+            await self._replace(row, after, by, at)
+        if differs or switched:
+            await AuditLogRepository(self.session).record(
+                by, "update", "config", row.id, user_id=user_id, changes={**differs, **switched}
+            )
+        return _snapshot_of(row)
+
+    async def apply_preset(self, user_id: int, name: str, by: str, at: datetime) -> ConfigSnapshot:
+        """Change the fields of a preset. Raises ConfigError."""
+        return await self.update(user_id, preset(name), by, at)
+
+    async def reset(self, user_id: int, by: str, at: datetime) -> ConfigSnapshot:
+        """Put every field back to its default, as a new version."""
+        row = (await self.session.execute(_LOCKED, {"user_id": user_id})).scalar_one_or_none()
+        before = _snapshot_of(row).config if row is not None else DEFAULTS
+        await self.delete(user_id)
+        after = await self.create(user_id, DEFAULTS, by, at)
+        await ScheduleRepository(self.session).switch_tasks(user_id, None)
+        await AuditLogRepository(self.session).record(
+            by, "reset", "config", user_id=user_id, changes=difference(before, after.config)
+        )
+        return after
+
+    async def delete(self, user_id: int) -> None:
+        """Remove the current configuration: nothing fires for the user until there is one. Its versions stay."""
+        await self.session.execute(delete(UserTradingConfigRow).where(UserTradingConfigRow.user_id == user_id))
+
+    async def versions(self, user_id: int) -> list[ConfigVersionRow]:
+        """Return every version, newest first."""
+        query = select(ConfigVersionRow).where(ConfigVersionRow.user_id == user_id)
+        return list((await self.session.execute(query.order_by(ConfigVersionRow.version.desc()))).scalars())
+
+    async def task_schedule(self, user_id: int) -> dict[str, bool]:
+        """Return which tasks fire for the user, as the subscriptions say."""
+        return await ScheduleRepository(self.session).tasks_of(user_id)
+
+    async def parameters(self, parameter_hash: str) -> ParameterSetRow:
+        """Return one parameter set."""
+        query = select(ParameterSetRow).where(ParameterSetRow.hash == parameter_hash)
+        return (await self.session.execute(query)).scalar_one()
+
+    async def _row(self, user_id: int, query: Any) -> UserTradingConfigRow:
+        row: UserTradingConfigRow | None = (
+            await self.session.execute(query, {"user_id": user_id})
+        ).scalar_one_or_none()
+        if row is None:
+            raise ConfigError("user", user_id, "has no configuration; `muhurat config reset` makes the default one")
+        return row
+
+    async def _replace(self, row: UserTradingConfigRow, config: TradingConfig, by: str, at: datetime) -> None:
+        parameter_hash = await self._parameters_of(config)
+        values = {**asdict(config), "parameter_hash": parameter_hash, "version": row.version + 1}
+        query = update(UserTradingConfigRow).where(UserTradingConfigRow.id == row.id)
+        await self.session.execute(query.values(**values, updated_at=func.now()))
+        await self.session.refresh(row)
+        await self._keep(row.user_id, _snapshot_of(row), by, at)
+
+    async def _switch(self, row: UserTradingConfigRow, wanted: dict[str, object]) -> dict[str, Any]:
+        """Take `task_schedule` out of the changes and switch the subscriptions it names. Returns what changed."""
+        asked = wanted.pop(TASK_SCHEDULE)
+        if asked is not None and not isinstance(asked, Mapping):
+            raise ConfigError(TASK_SCHEDULE, asked, 'use an object such as {"buy_orders": false}, or null for all')
+        schedules = ScheduleRepository(self.session)
+        before = await schedules.tasks_of(row.user_id)
+        unknown = sorted(set(asked or {}) - set(before))
+        if unknown:
+            raise ConfigError(TASK_SCHEDULE, unknown[0], f"use tasks of {', '.join(before)}")
+        if any(not isinstance(value, bool) for value in (asked or {}).values()):
+            raise ConfigError(TASK_SCHEDULE, asked, "each task is true or false")
+        await schedules.switch_tasks(row.user_id, asked)
+        row.task_schedule = None if asked is None else dict(asked)
+        await self.session.flush()
+        after = await schedules.tasks_of(row.user_id)
+        return {TASK_SCHEDULE: [before, after]} if after != before else {}
+
+    async def _parameters_of(self, config: TradingConfig) -> str:
         parameters = strategy_named(DEFAULT_STRATEGY).parameters(config)
         known = insert(ParameterSetRow).values(
             hash=parameters.hash, strategy=DEFAULT_STRATEGY, parameters=parameters.to_json()
         )
         await self.session.execute(known.on_conflict_do_nothing())
-        self.session.add(UserTradingConfigRow(user_id=user_id, parameter_hash=parameters.hash, **asdict(config)))
+        return parameters.hash
 
-    async def snapshot(self, user_id: int) -> ConfigSnapshot:
-        """Return the configuration as a value."""
-        row = (await self.session.execute(_SNAPSHOT, {"user_id": user_id})).scalar_one()
-        values: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(TradingConfig)}
-        return ConfigSnapshot(TradingConfig(**values), row.strategy, row.parameter_hash, row.version)
+    async def _keep(self, user_id: int, snapshot: ConfigSnapshot, by: str, at: datetime | None) -> None:
+        self.session.add(
+            ConfigVersionRow(
+                user_id=user_id,
+                version=snapshot.version,
+                strategy=snapshot.strategy,
+                parameter_hash=snapshot.parameter_hash,
+                config=to_json(snapshot.config),
+                changed_by=by,
+                changed_at=at if at is not None else func.now(),
+            )
+        )
+        await self.session.flush()
 
-    async def parameters(self, parameter_hash: str) -> ParameterSetRow:
-        """Return one parameter set."""
-        return (
-            await self.session.execute(select(ParameterSetRow).where(ParameterSetRow.hash == parameter_hash))
-        ).scalar_one()
+
+def _snapshot_of(row: UserTradingConfigRow) -> ConfigSnapshot:
+    values: dict[str, Any] = {field.name: getattr(row, field.name) for field in fields(TradingConfig)}
+    return ConfigSnapshot(TradingConfig(**values), row.strategy, row.parameter_hash, row.version)

@@ -1,6 +1,6 @@
 """Schedules and who subscribes to them; the claim of a due one and the chunks of its fan-out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -110,7 +110,7 @@ _SUBSCRIBERS = {
         FROM schedule_subscriptions s
         JOIN service_status v ON v.user_id = s.user_id AND (v.service_running OR {regardless})
         JOIN user_trading_config c ON c.user_id = s.user_id
-        WHERE s.schedule_id = :schedule_id AND s.enabled AND s.id > :cursor AND {condition}
+        WHERE s.schedule_id = :schedule_id AND (s.enabled OR {regardless}) AND s.id > :cursor AND {condition}
         ORDER BY s.id LIMIT :chunk""",
     "parameters": """
         SELECT 0::bigint AS id, NULL::bigint AS user_id, NULL::bigint AS account_id,
@@ -153,6 +153,23 @@ _CLAIM_DUE = text(
 )
 
 
+_TASKS_OF = text(
+    """
+    SELECT d.task_name, bool_or(s.enabled) AS fires
+    FROM schedule_subscriptions s JOIN schedules d ON d.id = s.schedule_id
+    WHERE s.user_id = :user_id GROUP BY d.task_name ORDER BY d.task_name
+    """
+)
+_SWITCH_TASKS = text(
+    """
+    UPDATE schedule_subscriptions s SET enabled = CASE WHEN CAST(:all AS bool) THEN true ELSE w.enabled END
+    FROM schedules d LEFT JOIN unnest(CAST(:tasks AS text[]), CAST(:on AS bool[])) AS w(task_name, enabled)
+         ON w.task_name = d.task_name
+    WHERE d.id = s.schedule_id AND s.user_id = :user_id AND (CAST(:all AS bool) OR w.task_name IS NOT NULL)
+    """
+)
+
+
 class ScheduleRepository:
     """Queries over schedules and subscriptions."""
 
@@ -172,6 +189,23 @@ class ScheduleRepository:
             ),
             {"user_id": user_id, "account_id": account_id},
         )
+
+    async def tasks_of(self, user_id: int) -> dict[str, bool]:
+        """Return which tasks a user's accounts are subscribed to, and whether they fire for them."""
+        return {row.task_name: row.fires for row in await self.session.execute(_TASKS_OF, {"user_id": user_id})}
+
+    async def switch_tasks(self, user_id: int, wanted: Mapping[str, bool] | None) -> None:
+        """Switch tasks on and off for all accounts of a user; those not named stay. None: all on, as at sign-up.
+
+        While an account has live orders its sync fires whatever is switched.
+        """
+        tasks = {
+            "user_id": user_id,
+            "all": wanted is None,
+            "tasks": list(wanted or {}),
+            "on": list((wanted or {}).values()),
+        }
+        await self.session.execute(_SWITCH_TASKS, tasks)
 
     async def plan(self, schedule_id: int, next_due_at: datetime | None) -> None:
         """Give a schedule without one its next due time; None: nothing is due."""

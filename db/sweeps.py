@@ -20,9 +20,7 @@ MET = """
           AND d.subject = n.subject AND d.scheduled_for >= n.after AND {status}) END
 """
 _LIVE = "d.status IN ('waiting', 'queued', 'running', 'retrying')"
-NEEDS = (
-    "jsonb_to_recordset(e.waiting_for) AS n(task text, subject text, account bool, after timestamptz, repeats bool)"
-)
+NEEDS = "jsonb_to_recordset(e.waiting_for) AS n(task text, subject text, account bool, after timestamptz, repeats bool)"
 
 _READY = text(
     f"""

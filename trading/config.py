@@ -109,15 +109,43 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+# Stored and shown, but nothing reads news yet: they change no decision.
+RESERVED = frozenset(field.name for field in fields(TradingConfig) if field.name.startswith("news_sentiment_"))
+
+OPTIONAL = frozenset(field.name for field in fields(TradingConfig) if field.default is None)
+
+# Pairs that must rise, and whether they may be equal. A rule holds where both are set.
+_RISING: tuple[tuple[str, str, bool], ...] = (
+    ("rsi_extreme_oversold", "rsi_oversold", False),
+    ("rsi_oversold", "rsi_near_oversold", False),
+    ("min_stop_loss_pct", "tight_stop_loss_pct", False),
+    ("tight_stop_loss_pct", "default_stop_loss_pct", False),
+    ("min_stop_loss_pct", "default_stop_loss_pct", False),
+    ("default_target_pct", "strong_buy_target_pct", True),
+    ("strong_buy_target_pct", "excellent_target_pct", True),
+    ("buy_risk_reward", "strong_buy_risk_reward", True),
+    ("strong_buy_risk_reward", "excellent_risk_reward", True),
+    ("news_sentiment_neg_threshold", "news_sentiment_pos_threshold", False),
+)
+
+
 def check_config(config: TradingConfig) -> TradingConfig:
     """Return the configuration if every field is in range and the fields agree. Raises ConfigError."""
     for field in fields(config):
-        bounds = RANGES.get(field.name)
-        value = getattr(config, field.name)
-        if bounds is not None and value is not None and not bounds[0] <= value <= bounds[1]:
-            raise ConfigError(field.name, value, f"use a value from {bounds[0]} to {bounds[1]}")
-    if config.rsi_extreme_oversold >= config.rsi_oversold:
-        raise ConfigError(
-            "rsi_extreme_oversold", config.rsi_extreme_oversold, f"keep it below rsi_oversold ({config.rsi_oversold})"
-        )
+        _check_field(field.name, getattr(config, field.name))
+    for lower, upper, equal in _RISING:
+        low, high = getattr(config, lower), getattr(config, upper)
+        if low is not None and high is not None and (low > high or (low == high and not equal)):
+            relation = "at most" if equal else "below"
+            raise ConfigError(lower, low, f"keep it {relation} {upper} ({high}), or change {upper} with it")
     return config
+
+
+def _check_field(name: str, value: object) -> None:
+    if name in CHOICES and value not in CHOICES[name]:
+        raise ConfigError(name, value, f"use one of {', '.join(CHOICES[name])}")
+    bounds = RANGES.get(name)
+    if bounds is None or value is None:
+        return
+    if not isinstance(value, int | float | Decimal) or not bounds[0] <= value <= bounds[1]:
+        raise ConfigError(name, value, f"use a value from {bounds[0]} to {bounds[1]}")

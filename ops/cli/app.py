@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import market_commands, people_commands, record_commands
+from ops.cli import config_commands, market_commands, people_commands, record_commands
 from ops.cli import options as o
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.add_typer(record_commands.orders, name="orders")
 app.add_typer(record_commands.positions, name="positions")
 app.add_typer(people_commands.users, name="users")
 app.add_typer(people_commands.accounts, name="accounts")
+app.add_typer(config_commands.config, name="config")
 app.add_typer(market_commands.calendar, name="calendar")
 app.add_typer(market_commands.prices, name="prices")
 

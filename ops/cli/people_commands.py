@@ -37,7 +37,7 @@ def add_user(
     as_: o.As = None,
     json: o.Json = False,
 ) -> None:
-    """Sign a user up, with default configuration, a paper account and every default task; the service is stopped yet."""
+    """Sign a user up, with default configuration, a paper account and every default task; not started yet."""
     from db.clock import ClockRepository
     from db.lookups import LookupRepository
     from db.users import UserRepository

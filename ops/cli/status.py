@@ -16,7 +16,7 @@ from db.lookups import LookupRepository
 from db.overview import Moment, OverviewRepository
 from db.transaction import Database
 from ops.cli.reach import with_servers
-from ops.cli.tables import age, print_json, print_rows, said
+from ops.cli.tables import age, console, print_json, print_rows, said
 from trading.calendar import Calendar, exchange_day, ist
 from trading.errors import CalendarUncovered
 from worker.bells.keys import ready_key
@@ -113,24 +113,24 @@ def _with_age(rows: Any, moment: Moment) -> list[dict[str, Any]]:
 
 
 def _show(found: Mapping[str, Any]) -> None:
-    console = Console()
-    _show_market(console, found)
+    out = console()
+    _show_market(out, found)
     print_rows("Tasks of the day", found["tasks"], empty="no slot of today has fired")
     if found["waiting"]:
         print_rows("Waiting for", found["waiting"])
     for row in found["queued"]:
         line = f"queue {row['queue']}: {row['executions']} due, the oldest ({row['oldest_id']}) for "
-        console.print(line + age(row["oldest_seconds"]), highlight=False)
-    _show_orders(console, found["orders"])
-    _show_processes(console, found)
+        out.print(line + age(row["oldest_seconds"]), highlight=False)
+    _show_orders(out, found["orders"])
+    _show_processes(out, found)
     totals = found["totals"]
     title = f"Accounts ({totals['accounts']} of {totals['users']} users, {totals['running']} running)"
     print_rows(title, found["accounts"], empty="none yet: `muhurat users add EMAIL`")
     if totals["accounts"] > len(found["accounts"]):
-        console.print(f"{totals['accounts'] - len(found['accounts'])} more: `muhurat accounts`", style="dim")
+        out.print(f"{totals['accounts'] - len(found['accounts'])} more: `muhurat accounts`", style="dim")
 
 
-def _show_market(console: Console, found: Mapping[str, Any]) -> None:
+def _show_market(out: Console, found: Mapping[str, Any]) -> None:
     clock = "replay clock" if found["replay"] else "market"
     line = f"[bold]{clock}[/bold] {said(found['market_now'])} IST, phase [bold]{found['phase']}[/bold]"
     upcoming = found["next_session"]
@@ -138,33 +138,33 @@ def _show_market(console: Console, found: Mapping[str, Any]) -> None:
         line += f"; [red]{found['calendar_until']}[/red]"
     else:
         line += f"; session {upcoming['day']}, {said(upcoming['opens'])} to {said(upcoming['closes'])[11:]}"
-    console.print(line, highlight=False)
+    out.print(line, highlight=False)
     errors = found["unresolved_errors_of_a_day"]
     shown = f"prices whole until {said(found['prices_until'])}; unresolved errors of a day: {errors}"
-    console.print(shown, highlight=False, style="yellow" if errors else "")
+    out.print(shown, highlight=False, style="yellow" if errors else "")
 
 
-def _show_orders(console: Console, orders: Mapping[str, Any]) -> None:
-    console.print(f"orders: {orders['live']} live, {orders['to_try_again']} to try again", highlight=False)
+def _show_orders(out: Console, orders: Mapping[str, Any]) -> None:
+    out.print(f"orders: {orders['live']} live, {orders['to_try_again']} to try again", highlight=False)
     for order in orders["unknown"]:
         line = f"order {order['id']} of user {order['user_id']} is UNKNOWN: {order['side']} {order['quantity']} "
-        console.print(line + order["symbol"], style="bold red", highlight=False)
+        out.print(line + order["symbol"], style="bold red", highlight=False)
 
 
-def _show_processes(console: Console, found: Mapping[str, Any]) -> None:
+def _show_processes(out: Console, found: Mapping[str, Any]) -> None:
     for row in found["schedulers"]:
         late = row["seconds"] > STALE_SECONDS
         line = f"scheduler {row['name']}: seen {age(row['seconds'])} ago"
-        console.print(line, style="red" if late else "", highlight=False)
+        out.print(line, style="red" if late else "", highlight=False)
     for row in found["workers"]:
         line = f"worker {row['name']} ({row['queues']}): {row['running']} running, lease {age(row['lease_seconds'])}"
-        console.print(line, style="red" if row["lease_seconds"] < 0 else "", highlight=False)
+        out.print(line, style="red" if row["lease_seconds"] < 0 else "", highlight=False)
     for kind in ("schedulers", "workers"):
         if not found[kind]:
-            console.print(f"no {kind[:-1]} runs: start the processes of the Procfile", style="red", highlight=False)
+            out.print(f"no {kind[:-1]} runs: start the processes of the Procfile", style="red", highlight=False)
     ready, away = found["redis"]["ready"], found["redis"]["away"]
     if away:
-        console.print(f"Redis: away ({away}); nothing is lost, what is due is rung again", style="red", highlight=False)
+        out.print(f"Redis: away ({away}); nothing is lost, what is due is rung again", style="red", highlight=False)
     else:
         counts = ", ".join(f"{queue} {count}" for queue, count in ready.items())
-        console.print(f"Redis: {counts} messages ready", highlight=False)
+        out.print(f"Redis: {counts} messages ready", highlight=False)

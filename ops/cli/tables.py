@@ -1,6 +1,7 @@
 """How commands print: rows as a table or as one JSON object, moments in exchange time, ages in words."""
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +15,12 @@ from trading.calendar import exchange_time
 
 _RIGHT = (int, float, Decimal)
 _WIDE = 40
+_WIDTH = 200
+
+
+def console() -> Console:
+    """Return the console of stdout; where no terminal says how wide it is, wide enough for a table."""
+    return Console(width=None if sys.stdout.isatty() else _WIDTH)
 
 
 def print_json(value: object) -> None:
@@ -31,9 +38,9 @@ def say_done(done: Mapping[str, Any], text: str, *, as_json: bool) -> None:
 
 def print_rows(title: str, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str] = (), empty: str = "") -> None:
     """Print rows as a table: the named columns, or all; columns that are empty everywhere are left out."""
-    console = Console()
+    out = console()
     if not rows:
-        console.print(f"[bold]{title}[/bold]: {empty or 'none'}", highlight=False)
+        out.print(f"[bold]{title}[/bold]: {empty or 'none'}", highlight=False)
         return
     names = [name for name in columns or rows[0] if any(row[name] not in (None, "") for row in rows)]
     table = Table(title=title, title_justify="left", title_style="bold")
@@ -46,7 +53,7 @@ def print_rows(title: str, rows: Sequence[Mapping[str, Any]], *, columns: Sequen
         )
     for row in rows:
         table.add_row(*(said(row[name]) for name in names))
-    console.print(table)
+    out.print(table)
 
 
 def print_facts(title: str, facts: Mapping[str, Any]) -> None:
@@ -57,7 +64,7 @@ def print_facts(title: str, facts: Mapping[str, Any]) -> None:
     for name, value in facts.items():
         if value not in (None, "", [], {}):
             table.add_row(name.replace("_", " "), said(value))
-    Console().print(table)
+    console().print(table)
 
 
 def said(value: object) -> str:

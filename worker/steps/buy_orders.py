@@ -58,7 +58,7 @@ async def buy_orders(resources: Resources, execution: Execution) -> Outcome:
             return skipped(f"{DenyCode.KILL_SWITCH}: the service is stopped")
         if now >= target.opens - AMO_ENDS:
             return skipped(f"{DenyCode.MARKET_CLOSED}: no orders for {target.day} are taken any more")
-        config = await UserTradingConfigRepository(session).snapshot(user_id)
+        config = await UserTradingConfigRepository(session).snapshot(user_id, execution.config_version)
         signals = SignalRepository(session)
         if await signals.snapshot_version(config.strategy, config.parameter_hash, day) is None:
             return skipped(f"{DenyCode.STALE_FEATURES}: no analysis of {day}")

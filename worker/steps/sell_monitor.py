@@ -62,7 +62,7 @@ async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
             return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")
         if not _is_open(view.session, now):
             return skipped(f"{DenyCode.MARKET_CLOSED}: the session closed while prices were asked for")
-        config = await UserTradingConfigRepository(session).snapshot(user_id)
+        config = await UserTradingConfigRepository(session).snapshot(user_id, execution.config_version)
         positions = PositionRepository(session, user_id, account_id)
         held = [one for one in await positions.open() if one.opened_at < view.session.opens]
         orders = OrderRepository(session, user_id, account_id)
