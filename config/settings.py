@@ -37,7 +37,7 @@ class WorkerSettings(BaseSettings):
     processes: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=8, ge=1, le=256)
     queues: Annotated[tuple[str, ...], NoDecode] = ("orders", "strategy", "ml", "default")
-    lease_seconds: float = Field(default=10, ge=1, le=300)
+    lease_seconds: float = Field(default=8, ge=1, le=300)
     shutdown_seconds: float = Field(default=12, ge=1, le=LONGEST_SHUTDOWN_SECONDS)
 
     @field_validator("queues", mode="before")

@@ -45,7 +45,7 @@ _CLAIM = text(
         JOIN unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
              AS w(scheduled_for, id, generation) ON e.scheduled_for = w.scheduled_for AND e.id = w.id
         WHERE e.generation = w.generation AND e.status IN ('queued', 'retrying')
-          AND EXISTS (SELECT FROM lease)
+          AND EXISTS (SELECT FROM lease) AND (e.losses = 0 OR :alone)
         ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
     UPDATE service_task_execution e
     SET status = CASE WHEN e.useful_until < held.market_now THEN 'skipped' ELSE 'running' END,
@@ -131,7 +131,7 @@ _STATUS = text(
     held AS MATERIALIZED (
         SELECT s.user_id FROM service_status s JOIN seen USING (user_id) ORDER BY s.user_id FOR UPDATE OF s)
     UPDATE service_status s
-    SET last_task_execution = now(), error_count = s.error_count + seen.errors,
+    SET last_task_execution = now(), last_heartbeat = now(), error_count = s.error_count + seen.errors,
         last_error = coalesce(left(seen.error, 512), s.last_error), updated_at = now()
     FROM seen, held WHERE s.user_id = seen.user_id AND s.user_id = held.user_id
     """
@@ -149,6 +149,16 @@ _HAND_BACK = text(
 )
 
 
+# What was with a dead worker before: it runs alone, so that a death is its own doing or nobody's.
+_SUSPECTS = text(
+    """
+    SELECT e.task_name, e.queue, e.scheduled_for, e.id, e.generation FROM service_task_execution e
+    JOIN unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
+         AS w(scheduled_for, id, generation) ON e.scheduled_for = w.scheduled_for AND e.id = w.id
+    WHERE e.generation = w.generation AND e.status IN ('queued', 'retrying') AND e.losses > 0
+    """
+)
+
 _LEASE = text(
     "SELECT EXISTS (SELECT FROM worker_processes "
     "WHERE name = :worker AND ended_at IS NULL AND gone_at IS NULL AND lease_until > now())"
@@ -165,15 +175,20 @@ class LedgerRepository:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def claim(self, bells: Sequence[Bell], worker: str) -> list[Execution]:
+    async def claim(self, bells: Sequence[Bell], worker: str, *, alone: bool = False) -> list[Execution]:
         """Take the executions that are still due under the bell's generation; late ones end skipped.
 
-        Copies and locked rows are left out of the answer. Raises NoLeaseError.
+        alone: also what was with a dead worker before. Copies and locked rows are left out of the answer. Raises
+        NoLeaseError.
         """
-        rows = (await self.session.execute(_CLAIM, {**_keys(bells), "worker": worker})).all()
+        rows = (await self.session.execute(_CLAIM, {**_keys(bells), "worker": worker, "alone": alone})).all()
         if not rows and not (await self.session.execute(_LEASE, {"worker": worker})).scalar_one():
             raise NoLeaseError(f"worker {worker} has no live lease")
         return [Execution(*row[:12]) for row in rows if row.status == "running"]
+
+    async def suspects(self, bells: Sequence[Bell]) -> list[Bell]:
+        """Return which of the bells ring for executions that may only run alone."""
+        return [Bell(*row) for row in await self.session.execute(_SUSPECTS, _keys(bells))]
 
     async def settle(self, settlements: Sequence[Settlement], worker: str) -> list[Bell]:
         """Record the end of attempts held under their generation; the others change nothing.

@@ -18,12 +18,18 @@ DEFAULT_SCHEDULES: tuple[dict[str, str | None], ...] = tuple(
         ("prices", "prices", "every 10m from close+15m until close+5h", "shared", "prices_missing"),
         ("analysis", "analysis", "close+30m", "parameters", None),
         ("buy_orders", "buy_orders", "close+35m", "account", None),
+        ("premarket_retry", "premarket_retry", "open-30m", "account", "has_failed_order"),
         ("order_sync before open", "order_sync", "open-40m", "account", None),
         ("order_sync at open", "order_sync", "open", "account", None),
         ("order_sync while open", "order_sync", "every 60s while open", "account", "has_live_order"),
         ("order_sync after close", "order_sync", "close+15m", "account", None),
         ("order_sync evening", "order_sync", "close+150m", "account", None),
         ("sell_monitor", "sell_monitor", "every 60s while open", "account", "has_open_position"),
+        ("position_monitor", "position_monitor", "every 1h from open+15m until close", "account", "has_open_position"),
+        ("eod_cleanup", "eod_cleanup", "close+150m", "account", None),
+        # Logs grow and partitions run out on days without a session too.
+        ("retention", "retention", "daily at 02:00", "shared", None),
+        ("housekeeping", "housekeeping", "daily at 02:00", "shared", None),
     )
 )
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 import sys
+import time
 
 import structlog
 from redis.exceptions import RedisError
@@ -15,6 +17,7 @@ from config.servers import SettingsError
 from config.settings import Settings, read_settings
 from db.calendar import CalendarRepository
 from db.engine import DatabaseError, check_database, make_engine
+from db.schedulers import SchedulerRepository
 from db.transaction import Database
 from migrations.run import head
 from scheduler.due import Due
@@ -22,6 +25,8 @@ from scheduler.replay import Replay
 from scheduler.sweep import Sweep
 from scheduler.wakeups import Wakeups
 from worker.bells.ringing import Bells, RedisUnreachable
+
+BEAT_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +37,8 @@ class Scheduler:
     def __init__(self, database: Database, bells: Bells, wakeups: Wakeups, settings: Settings) -> None:
         self.database, self.bells, self.wakeups, self.settings = database, bells, wakeups, settings
         self.stopping = asyncio.Event()
-        self.name = f"scheduler-{socket.gethostname()}-{os.getpid()}"
+        self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+        self._beat_at: float | None = None
         self.replay = Replay(database, bells)
         lease, every = settings.worker.lease_seconds, settings.scheduler.sweep_seconds
         self.sweep = Sweep(database, bells, lease, every)
@@ -58,8 +64,22 @@ class Scheduler:
             calendar = await CalendarRepository(session).load()
         return Due(self.database, self.bells, self.name, calendar)
 
+    async def _beat(self) -> None:
+        """Say every few seconds that this process turns."""
+        now = time.monotonic()
+        if self._beat_at is None or now - self._beat_at > BEAT_SECONDS:
+            async with self.database.transaction(None) as session:
+                await SchedulerRepository(session).beat(self.name, socket.gethostname(), os.getpid())
+            self._beat_at = now
+
+    async def say_stopped(self) -> None:
+        """Say that this process ends by itself."""
+        async with self.database.transaction(None) as session:
+            await SchedulerRepository(session).stop(self.name)
+
     async def _turn(self, due: Due) -> bool:
         """Do everything once. Returns whether anything was done."""
+        await self._beat()
         outlook = await self.sweep.outlook()
         await self.sweep.heal()
         if outlook.unplanned:
@@ -84,6 +104,7 @@ async def _schedule(settings: Settings) -> None:
             loop.add_signal_handler(number, scheduler.stop)
         log.info("scheduler_ready", scheduler=scheduler.name)
         await scheduler.run()
+        await scheduler.say_stopped()
         log.info("scheduler_stopped", scheduler=scheduler.name)
     finally:
         await wakeups.close()

@@ -2,9 +2,9 @@
 
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
-from trading.calendar import Calendar, Session
+from trading.calendar import Calendar, Session, ist
 from trading.errors import CalendarUncovered
 
 # AMO entry ends 18 minutes before the open; decisions must be taken a little earlier.
@@ -12,6 +12,15 @@ BUY_DEADLINE = timedelta(minutes=25)
 PRICES_DEADLINE = timedelta(minutes=15)
 # A sync that was held up still tells the truth; after this the next one tells a newer one.
 SYNC_USEFUL = timedelta(hours=1)
+# A look that comes later is overtaken by the next hour's.
+LOOK_USEFUL = timedelta(minutes=10)
+# The retry before the open, AMO entry being over 18 minutes before it, and the sync it stands on.
+RETRY_DEADLINE = timedelta(minutes=19)
+RETRY_SYNC = timedelta(minutes=45)
+# What tidies up at night leaves the machine to the day.
+NIGHT_USEFUL = timedelta(hours=4)
+_NIGHTLY = frozenset({"retention", "housekeeping"})
+_DAY_ENDS = time(23, 59)
 # On the calendar's last day there is no next open to count from. What trades fails closed in its step.
 LAST_DAY_USEFUL = timedelta(hours=6)
 
@@ -26,6 +35,8 @@ class Plan:
 
 def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
     """Return the plan of a task's slot. Raises CalendarUncovered outside the calendar."""
+    if task_name in _NIGHTLY:
+        return Plan(slot + NIGHT_USEFUL, None)
     session = calendar.session(calendar.exchange_day(slot)) or calendar.current_or_next(slot)
     if task_name == "prices":
         return Plan(_before_next_open(session, calendar, PRICES_DEADLINE), None)
@@ -37,6 +48,12 @@ def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
         return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps(needs))
     if task_name == "sell_monitor":
         return Plan(session.closes, json.dumps([_sync_after(session.opens)]))
+    if task_name == "premarket_retry":
+        return Plan(session.opens - RETRY_DEADLINE, json.dumps([_sync_after(session.opens - RETRY_SYNC)]))
+    if task_name == "position_monitor":
+        return Plan(slot + LOOK_USEFUL, None)
+    if task_name == "eod_cleanup":
+        return Plan(ist(session.day, _DAY_ENDS), json.dumps([_sync_after(session.closes)]))
     return Plan(slot + SYNC_USEFUL, None)
 
 

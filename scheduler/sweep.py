@@ -96,4 +96,6 @@ class Sweep:
             locked = await workers.lock_dead(dead)
             taken = await SweepRepository(session).take_back(locked)
             await workers.end(locked)
-        log.warning("workers_lost", workers=locked, executions=taken, messages=sum(messages))
+        log.warning("workers_lost", workers=locked, executions=len(taken.queued), messages=sum(messages))
+        if taken.quarantined:
+            log.error("executions_quarantined", executions=list(taken.quarantined))

@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 
 from trading.bars import Bars, Days, Floats
+from trading.dip_record import dip_record
 from trading.indicators import ema, rsi
 from trading.windows import (
     Bools,
@@ -30,6 +31,8 @@ VOLUME_RATIO_OK_LOW = 0.5
 VOLUME_RATIO_CAP = 20.0  # the cap in the training data, domain 8.2
 EXTREME_BODY_RANGES = 3.0  # a body above this many average ranges is extreme; domain 4.4
 EXTREME_BODY_PCT = 5.0
+DIVERGENCE_BARS = 10  # domain 4.6
+YEAR_BARS = 250  # fifty weeks: the window of weekly support; domain 4.6
 LONGEST_WINDOW = 253
 """Rows that a rolling feature may reach back; a panel holds as many above the rows asked for."""
 
@@ -73,7 +76,10 @@ def columns_of(panel: Panel, rows: int, rsi_period: int) -> Columns:
     """
     # Divisions by zero mean "not known": a share without volume, a window without a red day.
     with np.errstate(divide="ignore", invalid="ignore"):
-        columns = _trend(panel, rows, rsi_period)
+        strength, ema9 = rsi(panel.close, rsi_period, HISTORY_BARS), ema(panel.close, 9, HISTORY_BARS)
+        columns = _trend(panel, rows, strength, ema9)
+        columns |= dip_record(panel.open, panel.high, panel.close, ema9, strength, rows)
+        columns["has_divergence"] = _divergence(panel, rows, strength)
         panel = panel.last(rows + LONGEST_WINDOW)
         columns |= _volume(panel, rows, columns["rsi"])
         columns |= _chart_quality(panel, rows)
@@ -87,12 +93,13 @@ def columns_of(panel: Panel, rows: int, rsi_period: int) -> Columns:
     return columns
 
 
-def _trend(panel: Panel, rows: int, rsi_period: int) -> Columns:
+def _trend(panel: Panel, rows: int, strength: Floats, ema9: Floats) -> Columns:
     close = back(panel.close, rows)
-    averages = {f"ema{period}": back(ema(panel.close, period, HISTORY_BARS), rows) for period in (9, 20, 50, 200)}
+    averages = {f"ema{period}": back(ema(panel.close, period, HISTORY_BARS), rows) for period in (20, 50, 200)}
+    averages["ema9"] = back(ema9, rows)
     return {
         "close": close,
-        "rsi": back(rsi(panel.close, rsi_period, HISTORY_BARS), rows),
+        "rsi": back(strength, rows),
         **averages,
         "above_ema200": (close > averages["ema200"]).astype(np.float64),
         "ema9_distance_pct": (close / averages["ema9"] - 1) * 100,
@@ -100,6 +107,13 @@ def _trend(panel: Panel, rows: int, rsi_period: int) -> Columns:
         "ret_120d": (close / back(panel.close, rows, 120) - 1) * 100,
         "dist_from_high_252d_pct": (close / rolling_max(panel.high, 252, rows) - 1) * 100,
     }
+
+
+def _divergence(panel: Panel, rows: int, strength: Floats) -> Floats:
+    """Mark the lowest close of the last bars on which RSI stands above its own lowest: the fall loses force."""
+    lowest = rolling_min(panel.close[:-1], DIVERGENCE_BARS, rows)
+    weakest = rolling_min(strength[:-1], DIVERGENCE_BARS, rows)
+    return ((back(panel.close, rows) < lowest) & (back(strength, rows) > weakest)).astype(np.float64)
 
 
 def _volume(panel: Panel, rows: int, rsi_now: Floats) -> Columns:
@@ -159,6 +173,7 @@ def _dip(panel: Panel, rows: int) -> Columns:
         "consecutive_red_days": red_days,
         "dip_speed_pct_per_day": np.where(red_days > 0, np.abs(depth) / np.maximum(red_days, 1), 0.0),
         "support_distance_pct": (close / rolling_min(panel.close, 20, rows) - 1) * 100,
+        "year_low_distance_pct": (close / rolling_min(panel.low, YEAR_BARS, rows) - 1) * 100,
     }
 
 

@@ -12,7 +12,7 @@ from trading.bars import Bars, Floats
 from trading.feature_columns import HISTORY_BARS, LONGEST_WINDOW, MIN_BARS, columns_of, panel_of
 from trading.values import Symbol
 
-FEATURE_VERSION = 1
+FEATURE_VERSION = 2
 """Raised when a definition changes, so that a parameter set gets a new hash and no old table is taken for a new one."""
 
 SYMBOLS_AT_ONCE = 128

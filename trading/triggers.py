@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
 from trading.calendar import BEFORE_CLOSE, Calendar, Session, ist
 from trading.errors import BadTrigger
@@ -19,6 +19,10 @@ _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)$")
 
 _OFTEN = "every 60s while open"
 _WITHIN = "every 10m from close+15m until close+5h"
+_NIGHTLY = "daily at 02:00"
+
+_WEEK = timedelta(days=7)
+_MONDAY = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,16 @@ class At:
 
 
 @dataclass(frozen=True, slots=True)
+class Daily:
+    """Fires every day at a clock time in IST, whether the exchange trades, and whether the calendar knows the day."""
+
+    clock: time
+
+    def __str__(self) -> str:
+        return f"daily at {self.clock:%H:%M}"
+
+
+@dataclass(frozen=True, slots=True)
 class WhileOpen:
     """Fires at the open and then every so often before the close."""
 
@@ -95,7 +109,7 @@ class OnRequest:
         return "on request"
 
 
-Trigger = Moment | At | WhileOpen | Between | OnRequest
+Trigger = Moment | At | Daily | WhileOpen | Between | OnRequest
 
 
 def parse_trigger(text: str) -> Trigger:
@@ -105,12 +119,14 @@ def parse_trigger(text: str) -> Trigger:
         case ["on", "request"]:
             return OnRequest()
         case ["at", _]:
-            return At(_clock(text, *words[1]))
+            return At(_clock(text, *words[1], "at 16:05"))
+        case ["daily", "at", _]:
+            return Daily(_clock(text, *words[2], _NIGHTLY))
         case ["every", _, "while", "open"]:
             return WhileOpen(_every(text, *words[1], _OFTEN))
         case ["every", _, "from", _, "until", _]:
             return _between(text, words)
-        case [word] if word not in {"every", "at", "on"}:
+        case [word] if word not in {"every", "at", "on", "daily"}:
             return _moment(text, *words[0], "open-40m")
         case _:
             raise _misread(text, words)
@@ -120,10 +136,12 @@ def next_due(trigger: Trigger, calendar: Calendar, after: datetime, daily_bars: 
     """Return the first moment strictly after `after` at which a trigger fires, aware UTC.
 
     daily_bars: repeating triggers fire only as finely as daily bars can show anything new: while open at the open and
-    at BEFORE_CLOSE before the close; from-until only at the first moment.
+    at BEFORE_CLOSE before the close; from-until only at the first moment; daily ones, which tidy up, on Mondays.
     None when no such moment lies in the calendar's coverage. Raises CalendarUncovered when `after` lies before it.
     """
     day = calendar.exchange_day(after)
+    if isinstance(trigger, Daily):
+        return _next_day(trigger, day, after, weekly=daily_bars)
     if isinstance(trigger, OnRequest) or day > calendar.last:
         return None
     for session in calendar.sessions_between(day, calendar.last):
@@ -131,6 +149,17 @@ def next_due(trigger: Trigger, calendar: Calendar, after: datetime, daily_bars: 
             if moment > after:
                 return moment
     return None
+
+
+def _next_day(trigger: Daily, day: date, after: datetime, weekly: bool) -> datetime:
+    """Return the trigger's next moment; weekly: the next one on a Monday."""
+    if weekly:
+        day -= timedelta(days=day.weekday() - _MONDAY)
+    moment = ist(day, trigger.clock)
+    while moment <= after:
+        day += _WEEK if weekly else timedelta(days=1)
+        moment = ist(day, trigger.clock)
+    return moment
 
 
 def _due(trigger: Trigger, session: Session, after: datetime, daily_bars: bool) -> Iterator[datetime]:
@@ -161,10 +190,10 @@ def _repeat(start: datetime, every: Span, stop: datetime, after: datetime) -> It
         yield moment
 
 
-def _clock(text: str, word: str, position: int) -> time:
+def _clock(text: str, word: str, position: int, example: str) -> time:
     match = _CLOCK.match(word)
     if match is None:
-        raise BadTrigger(text, position, f"{word!r} is not a time of day", "at 16:05")
+        raise BadTrigger(text, position, f"{word!r} is not a time of day", example)
     return time(int(match[1]), int(match[2]))
 
 
@@ -222,6 +251,8 @@ def _shape(found: list[str]) -> tuple[list[str], str]:
             return ["every", "", "from", "", "until", ""], _WITHIN
         case ["at", *_]:
             return ["at", ""], "at 16:05"
+        case ["daily", *_]:
+            return ["daily", "at", ""], _NIGHTLY
         case ["on", *_]:
             return ["on", "request"], "on request"
         case [word, *_] if _MOMENT.match(word):

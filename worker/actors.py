@@ -16,9 +16,15 @@ from worker.record import settle_error, settle_outcome
 from worker.resources import Resources
 from worker.steps.analysis import analysis
 from worker.steps.buy_orders import buy_orders
+from worker.steps.eod_cleanup import eod_cleanup
+from worker.steps.housekeeping import housekeeping
+from worker.steps.notify import notify
 from worker.steps.order_sync import order_sync
+from worker.steps.position_monitor import position_monitor
+from worker.steps.premarket_retry import premarket_retry
 from worker.steps.prices import prices
 from worker.steps.reconcile import reconcile
+from worker.steps.retention import retention
 from worker.steps.sell_monitor import sell_monitor
 from worker.steps.submit import submit
 from worker.steps.train import train
@@ -33,7 +39,13 @@ STEPS: dict[str, Step] = {
     "order_sync": order_sync,
     "reconcile": reconcile,
     "sell_monitor": sell_monitor,
+    "premarket_retry": premarket_retry,
+    "position_monitor": position_monitor,
+    "eod_cleanup": eod_cleanup,
     "train": train,
+    "notify": notify,
+    "retention": retention,
+    "housekeeping": housekeeping,
 }
 
 log = structlog.get_logger(__name__)

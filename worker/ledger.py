@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,6 +17,7 @@ from db.errors import is_temporary
 from db.executions import Bell, Execution
 from db.transaction import Database
 from worker.bells.ringing import Bells
+from worker.messages import message_id
 from worker.record import is_unstorable, unstorable
 
 log = structlog.get_logger(__name__)
@@ -27,25 +27,12 @@ RETRY_SECONDS = 0.5
 CLAIM_SECONDS = 30.0
 
 
-class Room:
-    """How many more executions this process may hold: what it claims, a thread of its own will run."""
+@dataclass(frozen=True, slots=True)
+class Won:
+    """What a claim brought: message ids to run, and those whose execution may only run alone."""
 
-    def __init__(self, threads: int) -> None:
-        self._free = threads
-        self._changed = threading.Condition()
-
-    def take(self, seconds: float) -> int:
-        """Take all the room there is, waiting for some. Returns 0 after so many seconds without."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._free > 0, seconds)
-            taken, self._free = self._free, 0
-            return taken
-
-    def give(self, count: int) -> None:
-        """Give room back."""
-        with self._changed:
-            self._free += count
-            self._changed.notify_all()
+    ids: frozenset[str]
+    alone: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +60,17 @@ class Ledger:
         self._settling = asyncio.run_coroutine_threadsafe(self._settle_until_closed(), loop)
         self._settling.add_done_callback(_end_process_on_error)
 
-    def claim(self, bells: Sequence[Bell]) -> set[str]:
-        """Claim executions and hold them for their actors. Returns the message ids that were won.
+    def claim(self, bells: Sequence[Bell], *, alone: bool = False) -> Won:
+        """Claim executions and hold them for their actors.
 
+        alone: nothing else runs in this process, so that an execution whose worker died before may be taken too.
         Raises what the database raised; then nothing is held, and what may have been won is handed back.
         """
         if not bells:
-            return set()
-        claiming = asyncio.run_coroutine_threadsafe(self._claim(bells), self.loop)
+            return Won(frozenset(), frozenset())
+        claiming = asyncio.run_coroutine_threadsafe(self._claim(bells, alone), self.loop)
         try:
-            won = claiming.result(CLAIM_SECONDS)
+            won, suspects = claiming.result(CLAIM_SECONDS)
         except BaseException:
             claiming.cancel()
             self.refused += 1
@@ -91,7 +79,7 @@ class Ledger:
             raise
         keys = {f"{execution.id}.{execution.generation}": execution for execution in won}
         self.held.update(keys)
-        return set(keys)
+        return Won(frozenset(keys), frozenset(message_id(bell) for bell in suspects))
 
     def record(self, key: str, settlement: Settlement) -> None:
         """Note how a held execution ended, before its message is finished."""
@@ -129,9 +117,13 @@ class Ledger:
         self._finished.append(finished)
         self.loop.call_soon_threadsafe(self._wake.set)
 
-    async def _claim(self, bells: Sequence[Bell]) -> list[Execution]:
+    async def _claim(self, bells: Sequence[Bell], alone: bool) -> tuple[list[Execution], list[Bell]]:
         async with self.database.transaction(None) as session:
-            return await LedgerRepository(session).claim(bells, self.worker)
+            ledger = LedgerRepository(session)
+            won = await ledger.claim(bells, self.worker, alone=alone)
+            # Nearly every claim wins all it asked for; only else is it worth asking why.
+            suspects = await ledger.suspects(bells) if len(won) < len(bells) and not alone else []
+            return won, suspects
 
     async def _settle_until_closed(self) -> None:
         while not (self._closing and not self._finished and not self._doubtful):

@@ -39,7 +39,13 @@ TASKS: dict[str, Task] = {
         Task("order_sync", "orders", 60, attempts=3, backoff_seconds=2),
         Task("reconcile", "orders", 60, attempts=5, backoff_seconds=2),
         Task("sell_monitor", "orders", 180, attempts=3, backoff_seconds=2),
+        Task("premarket_retry", "strategy", 300, attempts=3),
+        Task("position_monitor", "strategy", 120, attempts=3, backoff_seconds=10),
+        Task("eod_cleanup", "default", 300, attempts=5, backoff_seconds=30),
         Task("train", "ml", 3600, attempts=1),
+        Task("notify", "default", 30, attempts=3, backoff_seconds=10),
+        Task("retention", "default", 1800, attempts=3, backoff_seconds=60),
+        Task("housekeeping", "default", 1800, attempts=3, backoff_seconds=60),
     )
 }
 

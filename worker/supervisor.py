@@ -19,6 +19,7 @@ from worker.messages import HARD_LIMIT_FACTOR, TASKS
 
 log = structlog.get_logger(__name__)
 
+CHILD = "worker.child"
 # A lease outlives this many missed renewals.
 RENEWALS_A_LEASE = 5
 HARD_LIMITS = {task.name: task.limit_seconds * HARD_LIMIT_FACTOR for task in TASKS.values()}
@@ -49,8 +50,12 @@ class Child:
 class Supervisor:
     """One place for each process; a place is refilled for as long as the supervisor runs."""
 
-    def __init__(self, database: Database, queues: tuple[str, ...], threads: int, lease_seconds: float) -> None:
+    def __init__(
+        self, database: Database, queues: tuple[str, ...], threads: int, lease_seconds: float, child: str = CHILD
+    ) -> None:
+        """child: the module that each process runs."""
         self.database, self.queues, self.threads, self.lease_seconds = database, queues, threads, lease_seconds
+        self.child = child
         self.children: dict[str, Child] = {}
         self.stopping = asyncio.Event()
         self._started = 0
@@ -88,7 +93,7 @@ class Supervisor:
         name = f"{socket.gethostname()}-{os.getpid()}-{self._started}-{secrets.token_hex(3)}"
         arguments = ["--name", name, "--queues", ",".join(self.queues), "--threads", str(self.threads)]
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "worker.child", *arguments, "--parent", str(os.getpid())
+            sys.executable, "-m", self.child, *arguments, "--parent", str(os.getpid())
         )
         child = self.children[name] = Child(name, process, time.monotonic())
         await self._register(child)

@@ -120,7 +120,7 @@ async def test_work_taken_back_fences_the_worker_that_held_it(database: Database
     async with database.transaction(None) as session:
         workers = WorkerRepository(session)
         dead = await workers.lock_dead(await workers.dead(patient=True))
-        assert await SweepRepository(session).take_back(dead) == 1
+        assert len((await SweepRepository(session).take_back(dead)).queued) == 1
         await workers.end(dead)
     with pytest.raises(Fenced):
         async with database.transaction(asha.user_id) as session:

@@ -176,8 +176,8 @@ async def test_a_claim_of_unknown_outcome_is_handed_back(database: Database, url
 
     claim = LedgerRepository.claim
 
-    async def claim_and_lose_the_answer(self: LedgerRepository, *arguments: object) -> object:
-        won = await claim(self, *arguments)  # type: ignore[arg-type]
+    async def claim_and_lose_the_answer(self: LedgerRepository, *arguments: object, alone: bool) -> object:
+        won = await claim(self, *arguments, alone=alone)  # type: ignore[arg-type]
         if not refused.is_set():
             refused.set()
             await self.session.commit()

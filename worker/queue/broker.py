@@ -7,8 +7,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.bells.keys import NAMESPACE
-from worker.ledger import Ledger, Room
+from worker.ledger import Ledger
 from worker.queue.consumer import ClaimingConsumer
+from worker.room import Room
 
 SOCKET_SECONDS = 10.0
 

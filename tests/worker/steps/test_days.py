@@ -28,7 +28,7 @@ from worker.resources import Resources
 
 # In these days of this market one share recovers without its limit being touched: the rare exit at market.
 SEED, FIRST, LAST = 1, date(2024, 1, 24), date(2024, 1, 31)
-EAGER = replace(DEFAULTS, rsi_oversold=45.0, rsi_extreme_oversold=30.0)
+EAGER = replace(DEFAULTS, rsi_oversold=45.0, rsi_extreme_oversold=30.0, rsi_near_oversold=50.0)
 CONFIGS = (
     replace(EAGER, user_capital=Decimal(50_000), max_portfolio_size=20),
     replace(EAGER, rsi_period=7, max_portfolio_size=10),
