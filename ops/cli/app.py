@@ -101,6 +101,14 @@ def status(user: o.User = None, json: o.Json = False) -> None:
 
 
 @app.command()
+def doctor(json: o.Json = False) -> None:
+    """Look everything over: servers, schema, calendar, prices, the invariants of the record. Code 1 if one fails."""
+    from ops.cli.doctor_commands import diagnose
+
+    diagnose(as_json=json)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database to this code's schema, with calendar and default schedules.
 

@@ -20,13 +20,16 @@ class Commands:
         for name in ("MUHURAT_LOCAL", "MUHURAT_OPERATOR", "DYNO"):
             patch.delenv(name, raising=False)
 
-    async def __call__(self, *words: str, code: int = 0) -> str:
-        """Run a command and return what it printed: stdout, or stderr when it shall fail with a code."""
+    async def __call__(self, *words: str, code: int = 0, out: bool = False) -> str:
+        """Run a command and return what it printed: stdout, or stderr when it shall fail with a code.
+
+        out: stdout also then.
+        """
         self.capture.readouterr()
         ended = await asyncio.to_thread(run, words)
         said = self.capture.readouterr()
         assert ended == code, said.err
-        return said.err if code else said.out
+        return said.err if code and not out else said.out
 
     async def json(self, *words: str) -> Any:
         """Run a command with --json and return its one object."""

@@ -44,6 +44,25 @@ async def test_what_is_reserved_says_so(database: Database, muhurat: Commands) -
     assert shown.count("reserved: nothing reads news yet") == 5
 
 
+async def test_a_version_is_shown_as_it_was_with_the_default_beside_what_differs(
+    database: Database, muhurat: Commands
+) -> None:
+    await person(database)
+    await muhurat("config", "set", "rsi_oversold=28", *ASHA, "--as", "ravi")
+    await muhurat("config", "set", "rsi_oversold=26", *ASHA, "--as", "ravi")
+    assert (await muhurat.json("config", "show", *ASHA, "--version", "2"))["config"]["rsi_oversold"] == 28.0
+    [line] = [one for one in (await muhurat("config", "show", *ASHA)).splitlines() if " rsi_oversold " in one]
+    assert ("26.0" in line, "30.0" in line) == (True, True)
+    said = await muhurat("config", "show", *ASHA, "--version", "9", code=2)
+    assert "version = 9" in said
+
+
+async def test_a_change_needs_somebody_who_makes_it(database: Database, muhurat: Commands) -> None:
+    await person(database)
+    assert "--as" in await muhurat("config", "reset", *ASHA, code=2)
+    assert "e-mail" in await muhurat("config", "reset", "--user", "nobody@example.org", "--as", "ravi", code=2)
+
+
 async def test_one_bad_field_leaves_all_as_they_were(database: Database, muhurat: Commands) -> None:
     await person(database)
     said = await muhurat("config", "set", "rsi_period=14", "rsi_oversold=60", *ASHA, "--as", "ravi", code=2)
