@@ -11,16 +11,28 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from config.log_sink import LogSink
 from config.servers import hide_password
 
 HIDDEN = "***"
 
-_SECRET_KEY = re.compile(r"passw|secret|token|mpin|totp|credential|authorization|api_?key|private_?key", re.IGNORECASE)
+_SECRET_KEY = re.compile(
+    r"passw|secret|token|mpin|totp|\botp|_otp|credential|creds|authorization|cookie|jwt|api_?key|private_?key",
+    re.IGNORECASE,
+)
+# A JWT, a Fernet token, a bearer header.
+_TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\bgAAAA[\w-]{20,}={0,2}|(?i:\bbearer\s+)[\w.~+/-]{8,}=*")
+# password=..., "mpin": "...", otp 123456: as an error's text or a request's body holds them.
+_NAMED = re.compile(
+    r"""(?P<name>["']?\b\w*(?:passw\w*|secret|token|mpin|totp|otp|credentials?|api_?key|authorization)\w*["']?\s*[=:]\s*)"""
+    r"""(?:"[^"]*"|'[^']*'|[^\s,;&}\])"']+)""",
+    re.IGNORECASE,
+)
 _PLAIN = (bool, int, float, type(None))
 
 
-def configure_logs(*, json: bool, level: str, stream: TextIO) -> None:
-    """Send every log line of this process to a stream, and nowhere else.
+def configure_logs(*, json: bool, level: str, stream: TextIO, sink: LogSink | None = None) -> None:
+    """Send every log line of this process to a stream, and to a sink if there is one.
 
     json: one object a line; else colours for people. level: DEBUG, INFO, WARNING or ERROR. Calling it again replaces
     the earlier set-up. Doors give stdout; commands that report on stdout give stderr.
@@ -38,7 +50,12 @@ def configure_logs(*, json: bool, level: str, stream: TextIO) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, hide_secrets, _renderer(json)],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                hide_secrets,
+                *_kept(sink),
+                _renderer(json),
+            ],
         )
     )
     root = logging.getLogger()
@@ -75,7 +92,25 @@ def _clean(value: object) -> object:
     if isinstance(value, Sequence | Set) and not isinstance(value, str | bytes | bytearray):
         return [_clean(inner) for inner in value]
     # Anything else (an error, a Decimal, a moment) is read as text here, before the renderer could reveal it.
-    return hide_password(str(value))
+    return hide_in_text(str(value))
+
+
+def hide_in_text(text: str) -> str:
+    """Return a text without passwords of addresses, tokens, and what stands behind a secret's name."""
+    text = _TOKEN.sub(HIDDEN, hide_password(text))
+    return _NAMED.sub(lambda match: f"{match['name']}{HIDDEN}", text)
+
+
+def _kept(sink: LogSink | None) -> list[Processor]:
+    """Return the processor that hands each finished line to a sink; it sees nothing that was not redacted."""
+    if sink is None:
+        return []
+
+    def keep(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        sink.put(event)
+        return event
+
+    return [keep]
 
 
 def _renderer(json: bool) -> Processor:

@@ -37,7 +37,7 @@ class WorkerSettings(BaseSettings):
     processes: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=8, ge=1, le=256)
     queues: Annotated[tuple[str, ...], NoDecode] = ("orders", "strategy", "ml", "default")
-    lease_seconds: float = Field(default=8, ge=1, le=300)
+    lease_seconds: float = Field(default=6, ge=1, le=300)
     shutdown_seconds: float = Field(default=12, ge=1, le=LONGEST_SHUTDOWN_SECONDS)
 
     @field_validator("queues", mode="before")
@@ -51,8 +51,8 @@ class SchedulerSettings(BaseSettings):
 
     model_config = _environment("MUHURAT_SCHEDULER_")
 
-    poll_seconds: float = Field(default=1.0, ge=0.05, le=60)
-    sweep_seconds: float = Field(default=1.0, ge=0.1, le=300)
+    poll_seconds: float = Field(default=1.0, ge=0.05, le=5)
+    sweep_seconds: float = Field(default=1.0, ge=0.1, le=5)
 
 
 class _General(BaseSettings):
@@ -62,6 +62,7 @@ class _General(BaseSettings):
     prices: str | None = None
     log: LogForm = "json"
     log_level: LogLevel = "INFO"
+    log_to_database: bool = True
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -82,6 +83,7 @@ class Settings:
     prices: str | None
     log: LogForm
     log_level: LogLevel
+    log_to_database: bool
     worker: WorkerSettings
     scheduler: SchedulerSettings
 
@@ -103,6 +105,7 @@ def read_settings() -> Settings:
         prices=general.prices,
         log=general.log,
         log_level=general.log_level,
+        log_to_database=general.log_to_database,
         worker=_read(WorkerSettings),
         scheduler=_read(SchedulerSettings),
     )

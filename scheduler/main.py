@@ -7,12 +7,12 @@ import signal
 import socket
 import sys
 import time
+from contextlib import closing
 
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
-from config.logs import configure_logs
 from config.servers import SettingsError
 from config.settings import Settings, read_settings
 from db.calendar import CalendarRepository
@@ -25,6 +25,7 @@ from scheduler.replay import Replay
 from scheduler.sweep import Sweep
 from scheduler.wakeups import Wakeups
 from worker.bells.ringing import Bells, RedisUnreachable
+from worker.log_writer import open_logs
 
 BEAT_SECONDS = 5.0
 
@@ -116,8 +117,8 @@ def main() -> int:
     """Schedule until TERM. Returns the exit code."""
     try:
         settings = read_settings()
-        configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
-        asyncio.run(_schedule(settings))
+        with closing(open_logs(settings, "scheduler")):
+            asyncio.run(_schedule(settings))
     except (SettingsError, DatabaseError, RedisUnreachable, LookupError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -63,7 +63,12 @@ def _runner(task: Task, step: Step, resources: Resources, ledger: Ledger) -> Cal
     async def run(execution_id: int, scheduled_for: str, generation: int) -> None:
         key = f"{execution_id}.{generation}"
         execution = ledger.held[key]
-        facts = {"user_id": execution.user_id, "account_id": execution.account_id, "subject": execution.subject}
+        facts = {
+            "user_id": execution.user_id,
+            "account_id": execution.account_id,
+            "subject": execution.subject,
+            "attempt": execution.attempt,
+        }
         with bound_contextvars(execution_id=execution_id, task=task.name, slot=scheduled_for, message_id=key, **facts):
             await _run(step, resources, ledger, key, execution)
 

@@ -21,13 +21,14 @@ from dramatiq.logging import get_logger
 from dramatiq.middleware import TimeLimit
 
 from adapters.prices.base import PriceSourceError
-from config.logs import configure_logs
 from config.settings import Settings, read_settings, split_queues
 from db.engine import make_engine
 from db.transaction import Database
+from db.workers import application_of
 from worker.actors import declare_actors
 from worker.bells.ringing import Bells
 from worker.ledger import Ledger
+from worker.log_writer import open_logs
 from worker.middleware.interrupts import Interrupts
 from worker.queue.broker import QueueBroker
 from worker.resources import open_resources
@@ -41,6 +42,8 @@ GC_THRESHOLD = 20_000
 # How long an idle read blocks: the longest a quiet process takes to hear that it shall stop.
 IDLE_MS = 500
 LOOP_BOOT_SECONDS = 5.0
+# A process opens five connections at most; the fifth is its log's.
+POOL_SIZE = 4
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -55,7 +58,7 @@ class Process:
         self.loop.start(timeout=LOOP_BOOT_SECONDS)
         set_event_loop_thread(self.loop)
         urls = settings.urls
-        self.database = Database(make_engine(urls.sqlalchemy, application=f"worker {name}"))
+        self.database = Database(make_engine(urls.sqlalchemy, POOL_SIZE, application_of(name)))
         self.bells = Bells(urls.redis)
         resources = self._run(open_resources(self.database, _prices(settings)))
         self.ledger = Ledger(self.database, self.bells, name, self.loop.loop)
@@ -93,7 +96,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
     _die_with(arguments.parent)
     settings = read_settings()
-    configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
+    writer = open_logs(settings, f"worker {arguments.name}")
     try:
         process = Process(arguments.name, arguments.queues, arguments.threads, settings)
         if not stopping.is_set():
@@ -109,6 +112,7 @@ def main() -> int:
         log.critical("worker_broken", worker=arguments.name, exc_info=True)
         _exit(BROKEN)
     log.info("worker_stopped", worker=arguments.name)
+    writer.close()
     return 0
 
 

@@ -4,16 +4,17 @@ import argparse
 import asyncio
 import signal
 import sys
+from contextlib import closing
 
 import structlog
 
-from config.logs import configure_logs
 from config.servers import SettingsError
 from config.settings import Settings, read_settings, split_queues
 from db.engine import DatabaseError, check_database, make_engine
 from db.transaction import Database
 from migrations.run import head
 from worker.bells.ringing import Bells, RedisUnreachable
+from worker.log_writer import open_logs
 from worker.messages import QUEUES
 from worker.supervisor import ChildRefused, Supervisor
 
@@ -26,8 +27,8 @@ def main() -> int:
     try:
         settings = read_settings()
         arguments = _arguments(settings)
-        configure_logs(json=settings.log == "json", level=settings.log_level, stream=sys.stdout)
-        asyncio.run(_supervise(settings, arguments))
+        with closing(open_logs(settings, "worker supervisor")):
+            asyncio.run(_supervise(settings, arguments))
     except* (SettingsError, DatabaseError, RedisUnreachable, ChildRefused) as errors:
         print(f"error: {errors.exceptions[0]}", file=sys.stderr)
         code = 2

@@ -11,7 +11,8 @@ from typing import cast
 import pytest
 import structlog
 
-from config.logs import configure_logs
+from config.log_sink import LogSink
+from config.logs import configure_logs, hide_in_text
 
 Line = dict[str, object]
 
@@ -116,3 +117,43 @@ def test_setting_up_again_replaces_the_stream_of_loggers_already_used(stream: io
     log.info("second")
     assert len(lines(stream)) == 1
     assert "second" in second.getvalue()
+
+
+_FERNET = "gAAAAABmX" + "a1B2c3D4e5" * 6 + "=="
+_JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"header Authorization: Bearer {_JWT}",
+        f"sealed as {_FERNET}",
+        "login failed for password=hunter2hunter2, try again",
+        "body {'mpin': 'hunter2hunter2', 'qty': 3}",
+        'json {"access_token": "hunter2hunter2"}',
+        "otp: hunter2hunter2",
+        "at postgresql://me:hunter2hunter2@db.example/x",
+        "api_key=hunter2hunter2&side=B",
+    ],
+)
+def test_a_secret_inside_a_text_reaches_neither_the_stream_nor_the_sink(text: str) -> None:
+    out, sink = io.StringIO(), LogSink()
+    configure_logs(json=True, level="INFO", stream=out, sink=sink)
+    try:
+        raise ValueError(text)
+    except ValueError:
+        structlog.get_logger("x").exception("failed", said=text, deep=[{"more": text}])
+    logging.getLogger("y").warning("it said %s", text)
+    kept, _ = sink.take(10)
+    assert len(kept) == 2
+    for secret in ("hunter2", _JWT[:20], _FERNET[:20]):
+        assert secret not in out.getvalue()
+        assert secret not in repr(kept)
+    assert "side" not in text or "side=B" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text", ["token bucket is empty", "5 orders of INFY at 1,250.40", "slot 2026-01-02T03:45:00+00:00"]
+)
+def test_what_is_no_secret_stays_readable(text: str) -> None:
+    assert hide_in_text(text) == text

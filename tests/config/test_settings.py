@@ -139,7 +139,7 @@ def test_local_takes_the_sockets_of_this_machine(monkeypatch: pytest.MonkeyPatch
 def test_defaults_are_those_of_the_house(monkeypatch: pytest.MonkeyPatch) -> None:
     setting(monkeypatch, SERVERS)
     settings = read_settings()
-    assert settings.worker.lease_seconds == 10
+    assert settings.worker.lease_seconds == 6
     assert settings.worker.shutdown_seconds == 12
     assert settings.worker.queues == ("orders", "strategy", "ml", "default")
     assert settings.prices is None
