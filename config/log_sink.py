@@ -67,7 +67,8 @@ class LogSink:
 
 def line_of(event: Mapping[str, Any]) -> LogLine:
     """Return the row of an event as the processors leave it."""
-    rest = {_text(key): _plain(value) for key, value in event.items() if key not in _COLUMNS and not key.startswith("_")}
+    others = (key for key in event if key not in _COLUMNS and not key.startswith("_"))
+    rest = {_text(key): _plain(event[key]) for key in others}
     return LogLine(
         at=_moment(event.get("timestamp")),
         level=_level(str(event.get("level", "info"))),

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Big, Created, ExactPrice, Line, Ticker
 from trading.bars import Bar, Bars
-from trading.values import Symbol
+from trading.values import Price, Symbol
 
 
 class BarRow(Base):
@@ -100,6 +100,14 @@ _TRADED_ON = select(func.count()).where(
     BarRow.day == bindparam("day"), BarRow.symbol.in_(bindparam("symbols", expanding=True))
 )
 
+_LAST_CLOSES = text(
+    """
+    SELECT s.symbol, b.day, b.close FROM unnest(CAST(:symbols AS text[])) AS s(symbol)
+    JOIN LATERAL (SELECT day, close FROM bars WHERE symbol = s.symbol AND day <= :day ORDER BY day DESC LIMIT 1) b
+      ON true ORDER BY s.symbol
+    """
+)
+
 # One row a symbol, its bars as arrays: that keeps the decoding out of Python.
 _HISTORY = text(
     f"""
@@ -176,6 +184,11 @@ class BarRepository:
     async def traded_on(self, day: date, symbols: Sequence[Symbol]) -> int:
         """Return how many of the symbols have a bar on a day."""
         return (await self.session.execute(_TRADED_ON, {"day": day, "symbols": list(symbols)})).scalar_one()
+
+    async def last_closes(self, day: date, symbols: Sequence[Symbol]) -> dict[Symbol, tuple[date, Price]]:
+        """Return each symbol's newest close up to a day, and of which day it is; symbols without bars are left out."""
+        rows = await self.session.execute(_LAST_CLOSES, {"day": day, "symbols": list(symbols)})
+        return {Symbol(symbol): (on, close) for symbol, on, close in rows}
 
     async def history(self, day: date, limit: int, symbols: Sequence[Symbol] | None = None) -> list[Bars]:
         """Return the last bars up to a day of every symbol, or of the named ones, by symbol."""

@@ -1,4 +1,4 @@
-"""The ledger's statements: claim, settle and hand back executions, many rows at a time, on the database's clock."""
+"""The ledger's statements: claim and settle executions, many rows at a time, on the database's clock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +51,8 @@ _CLAIM = text(
     SET status = CASE WHEN e.useful_until < held.market_now THEN 'skipped' ELSE 'running' END,
         reason = CASE WHEN e.useful_until < held.market_now THEN 'late: useful until ' || e.useful_until END,
         finished_at = CASE WHEN e.useful_until < held.market_now THEN now() END,
-        attempt = e.attempt + 1, worker = :worker, executed_at = now(), next_attempt_at = NULL,
+        attempt = e.attempt + CASE WHEN e.useful_until < held.market_now THEN 0 ELSE 1 END,
+        worker = :worker, executed_at = now(), next_attempt_at = NULL,
         -- What its first attempt began under; a later change is for the next execution.
         config_version = coalesce(e.config_version,
             (SELECT c.version FROM user_trading_config c WHERE c.user_id = e.user_id))
@@ -137,18 +138,6 @@ _STATUS = text(
     """
 )
 
-_HAND_BACK = text(
-    """
-    UPDATE service_task_execution e
-    SET status = 'queued', generation = e.generation + 1, attempt = e.attempt - 1, worker = NULL, rung_at = NULL
-    FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
-         AS w(scheduled_for, id, generation)
-    WHERE e.scheduled_for = w.scheduled_for AND e.id = w.id AND e.generation = w.generation AND e.status = 'running'
-      AND e.worker = :worker
-    """
-)
-
-
 # What was with a dead worker before: it runs alone, so that a death is its own doing or nobody's.
 _SUSPECTS = text(
     """
@@ -181,14 +170,14 @@ class LedgerRepository:
         alone: also what was with a dead worker before. Copies and locked rows are left out of the answer. Raises
         NoLeaseError.
         """
-        rows = (await self.session.execute(_CLAIM, {**_keys(bells), "worker": worker, "alone": alone})).all()
+        rows = (await self.session.execute(_CLAIM, {**bell_keys(bells), "worker": worker, "alone": alone})).all()
         if not rows and not (await self.session.execute(_LEASE, {"worker": worker})).scalar_one():
             raise NoLeaseError(f"worker {worker} has no live lease")
         return [Execution(*row[:12]) for row in rows if row.status == "running"]
 
     async def suspects(self, bells: Sequence[Bell]) -> list[Bell]:
         """Return which of the bells ring for executions that may only run alone."""
-        return [Bell(*row) for row in await self.session.execute(_SUSPECTS, _keys(bells))]
+        return [Bell(*row) for row in await self.session.execute(_SUSPECTS, bell_keys(bells))]
 
     async def settle(self, settlements: Sequence[Settlement], worker: str) -> list[Bell]:
         """Record the end of attempts held under their generation; the others change nothing.
@@ -199,7 +188,7 @@ class LedgerRepository:
         held = await self.session.execute(
             _SETTLE,
             {
-                **_execution_keys(executions),
+                **execution_keys(executions),
                 "statuses": [one.status for one in settlements],
                 "durations": [one.duration_seconds for one in settlements],
                 "details": [one.details for one in settlements],
@@ -216,19 +205,12 @@ class LedgerRepository:
         await self.session.execute(text(f"NOTIFY {SETTLED_CHANNEL}"))
         return bells
 
-    async def hand_back(self, bells: Sequence[Bell], worker: str) -> None:
-        """Return what a worker claimed and never began, under a new generation and without counting an attempt.
-
-        Bells that it did not win are left alone, so a claim of unknown outcome may be handed back.
-        """
-        await self.session.execute(_HAND_BACK, {**_keys(bells), "worker": worker})
-
     async def _record_failures(self, failures: Sequence[Settlement], worker: str) -> None:
         if not failures:
             return
         executions = [one.execution for one in failures]
         shared: dict[str, Any] = {
-            **_execution_keys(executions),
+            **execution_keys(executions),
             "user_ids": [one.user_id for one in executions],
             "attempts": [one.attempt for one in executions],
             "errors": [one.error for one in failures],
@@ -255,7 +237,8 @@ class LedgerRepository:
             await self.session.execute(_STATUS, values)
 
 
-def _keys(bells: Sequence[Bell]) -> dict[str, list[Any]]:
+def bell_keys(bells: Sequence[Bell]) -> dict[str, list[Any]]:
+    """Return the parameters by which a statement finds the executions of bells."""
     slots: list[datetime] = [bell.scheduled_for for bell in bells]
     return {
         "slots": slots,
@@ -264,7 +247,8 @@ def _keys(bells: Sequence[Bell]) -> dict[str, list[Any]]:
     }
 
 
-def _execution_keys(executions: Sequence[Execution]) -> dict[str, list[Any]]:
+def execution_keys(executions: Sequence[Execution]) -> dict[str, list[Any]]:
+    """Return the parameters by which a statement finds executions under the generation they are held."""
     return {
         "slots": [one.scheduled_for for one in executions],
         "ids": [one.id for one in executions],

@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
 from db.base import Base, Big, Created, Id, Json, Moment, Name, Rupees, Word, user_scoped
-from trading.config import CHOICES, DEFAULTS, RANGES
+from trading.config import CHOICES, DEFAULTS, RANGES, RISING
 
 DEFAULT_STRATEGY = "dip"
 
@@ -28,7 +28,15 @@ class ParameterSetRow(Base):
 def _checks() -> tuple[CheckConstraint, ...]:
     bounds = (CheckConstraint(f"{name} BETWEEN {low} AND {high}", name=name) for name, (low, high) in RANGES.items())
     words = (CheckConstraint(f"{name} IN {allowed}", name=name) for name, allowed in CHOICES.items())
-    return (*bounds, *words, CheckConstraint("rsi_extreme_oversold < rsi_oversold", name="oversold_order"))
+    return (*bounds, *words, *_orders())
+
+
+def _orders() -> list[CheckConstraint]:
+    """Return one check a field that must be below others; a null on either side is no disagreement."""
+    rules: dict[str, list[str]] = {}
+    for lower, upper, equal in RISING:
+        rules.setdefault(lower, []).append(f"{lower} {'<=' if equal else '<'} {upper}")
+    return [CheckConstraint(" AND ".join(rule), name=f"{lower}_order") for lower, rule in rules.items()]
 
 
 def _field(name: str) -> MappedColumn[Any]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, null, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -50,6 +50,8 @@ class UserTradingConfigRepository:
     ) -> ConfigSnapshot:
         """Store a configuration for a user who has none. at: market time, None: now. Raises ConfigError."""
         check_config(config)
+        if (await self.session.execute(_CURRENT, {"user_id": user_id})).scalar_one_or_none() is not None:
+            raise ConfigError("user", user_id, "has a configuration; change it, or `muhurat config reset` it")
         newest = select(func.coalesce(func.max(ConfigVersionRow.version), 0)).where(ConfigVersionRow.user_id == user_id)
         version = (await self.session.execute(newest)).scalar_one() + 1
         parameter_hash = await self._parameters_of(config)
@@ -78,11 +80,13 @@ class UserTradingConfigRepository:
         """Return the current configuration. Raises ConfigError when the user has none."""
         return _snapshot_of(await self._row(user_id, _CURRENT))
 
-    async def update(self, user_id: int, changes: Mapping[str, object], by: str, at: datetime) -> ConfigSnapshot:
+    async def update(
+        self, user_id: int, changes: Mapping[str, object], by: str, at: datetime, *, action: str = "update"
+    ) -> ConfigSnapshot:
         """Change some fields; None clears one that may be off. `task_schedule` switches the user's subscriptions.
 
-        A change is for executions that begin after it. What changes nothing makes no version. at: market time.
-        Raises ConfigError.
+        A change is for executions that begin after it. What changes nothing makes no version; tasks are no part of one,
+        the audit log has them. at: market time. action: as it is audited. Raises ConfigError.
         """
         row = await self._row(user_id, _LOCKED)
         before = _snapshot_of(row)
@@ -94,7 +98,7 @@ class UserTradingConfigRepository:
             await self._replace(row, after, by, at)
         if differs or switched:
             await AuditLogRepository(self.session).record(
-                by, "update", "config", row.id, user_id=user_id, changes={**differs, **switched}
+                by, action, "config", row.id, user_id=user_id, changes={**differs, **switched}
             )
         return _snapshot_of(row)
 
@@ -103,16 +107,15 @@ class UserTradingConfigRepository:
         return await self.update(user_id, preset(name), by, at)
 
     async def reset(self, user_id: int, by: str, at: datetime) -> ConfigSnapshot:
-        """Put every field back to its default, as a new version."""
-        row = (await self.session.execute(_LOCKED, {"user_id": user_id})).scalar_one_or_none()
-        before = _snapshot_of(row).config if row is not None else DEFAULTS
-        await self.delete(user_id)
-        after = await self.create(user_id, DEFAULTS, by, at)
-        await ScheduleRepository(self.session).switch_tasks(user_id, None)
-        await AuditLogRepository(self.session).record(
-            by, "reset", "config", user_id=user_id, changes=difference(before, after.config)
-        )
-        return after
+        """Put every field back to its default and every task on; a user who has no configuration gets one.
+
+        What changes nothing makes no version.
+        """
+        # The row stays and is written over: one that were deleted would be missing to a change that waits for its lock.
+        if (await self.session.execute(_LOCKED, {"user_id": user_id})).scalar_one_or_none() is None:
+            await self.create(user_id, DEFAULTS, by, at)
+            await AuditLogRepository(self.session).record(by, "create", "config", user_id=user_id)
+        return await self.update(user_id, {**to_json(DEFAULTS), TASK_SCHEDULE: None}, by, at, action="reset")
 
     async def delete(self, user_id: int) -> None:
         """Remove the current configuration: nothing fires for the user until there is one. Its versions stay."""
@@ -161,7 +164,7 @@ class UserTradingConfigRepository:
         if any(not isinstance(value, bool) for value in (asked or {}).values()):
             raise ConfigError(TASK_SCHEDULE, asked, "each task is true or false")
         await schedules.switch_tasks(row.user_id, asked)
-        row.task_schedule = None if asked is None else dict(asked)
+        row.task_schedule = null() if asked is None else dict(asked)  # SQL's null, not JSON's
         await self.session.flush()
         after = await schedules.tasks_of(row.user_id)
         return {TASK_SCHEDULE: [before, after]} if after != before else {}

@@ -242,8 +242,14 @@ class ServiceTaskRepository:
         return set((await self.session.execute(_UNFINISHED_SUBJECTS, keys)).scalars())
 
     async def request(
-        self, task_name: str, queue: str, subject: str, at: datetime, useful_until: datetime, user_id: int | None = None
+        self,
+        task_name: str,
+        queue: str,
+        subject: str,
+        at: datetime,
+        useful_until: datetime | None,
+        user_id: int | None = None,
     ) -> None:
-        """Queue one execution on request. at: market time."""
+        """Queue one execution on request. at: market time. useful_until: None, it is never too late."""
         values = {"task_name": task_name, "queue": queue, "subject": subject, "at": at, "useful_until": useful_until}
         await self.session.execute(_REQUEST, {**values, "user_id": user_id})

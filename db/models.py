@@ -1,66 +1,25 @@
-"""Training jobs, trained predictors and their artefacts (tables keep the word `ml_models`)."""
+"""Versions of trained predictors (tables keep the word `ml_models`): drafts, the active one of a type, retired ones."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import (
-    CheckConstraint,
-    ForeignKey,
-    Index,
-    LargeBinary,
-    String,
-    UniqueConstraint,
-    func,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, UniqueConstraint, func, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, Id, Json, Line, Moment, Name, Note, Prose, Word
-
-
-class ArtifactRow(Base):
-    """Bytes by their SHA-256, so that no process needs another's disk."""
-
-    __tablename__ = "artifacts"
-
-    sha256: Mapped[Name] = mapped_column(primary_key=True)
-    data: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[Created]
-
-
-class MLTrainingJobRow(Base):
-    """A request to train, and how it went."""
-
-    __tablename__ = "ml_training_jobs"
-    __table_args__ = (CheckConstraint("status IN ('pending', 'running', 'completed', 'failed')", name="status"),)
-
-    id: Mapped[Id]
-    started_by: Mapped[Big | None] = mapped_column(ForeignKey("users.id"))
-    status: Mapped[Word] = mapped_column(server_default="pending", index=True)
-    model_type: Mapped[Name]
-    algorithm: Mapped[Name]
-    training_data_path: Mapped[str] = mapped_column(String(512))
-    parameter_hash: Mapped[Name] = mapped_column(ForeignKey("parameter_sets.hash"))
-    seed: Mapped[int]
-    activate: Mapped[bool] = mapped_column(server_default="false")
-    started_at: Mapped[Moment | None]
-    completed_at: Mapped[Moment | None]
-    model_path: Mapped[str | None] = mapped_column(String(512))
-    accuracy: Mapped[float | None]
-    error_message: Mapped[Note | None]
-    logs: Mapped[Prose | None]
-    hyperparameters: Mapped[Json | None]
-    notes: Mapped[Line | None]
-    training_run_end_date: Mapped[date | None]
-    created_at: Mapped[Created]
+from db.artifacts import PREFIX, ArtifactRepository
+from db.audit_logs import AuditLogRepository
+from db.base import Base, Big, Created, Id, Json, Moment, Name, Word
+from db.config_rows import UserTradingConfigRow
+from trading.predictor_errors import ModelRefused
+from trading.recipes import VERDICT_CLASSIFIER
 
 
 class MLModelRow(Base):
-    """One version of a predictor. `model_path` is `db:<sha256>`."""
+    """One version of a predictor. `model_path` is `db:<sha256>`. Moments are market time."""
 
     __tablename__ = "ml_models"
     __table_args__ = (
@@ -89,69 +48,135 @@ class MLModelRow(Base):
 
 
 class MLModelRepository:
-    """Queries over jobs, versions and artefacts."""
+    """Queries over versions, and the only way to make one active."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
-
-    async def request(self, model_type: str, parameter_hash: str, seed: int, *, activate: bool) -> int:
-        """Store a training job over the bars in the database. Returns its id, the subject of its execution.
-
-        activate: whoever asks wants the version active once it is trained; otherwise it stays a draft.
-        """
-        job = MLTrainingJobRow(
-            model_type=model_type,
-            algorithm="hist_gradient_boosting",
-            training_data_path="db:bars",
-            parameter_hash=parameter_hash,
-            seed=seed,
-            activate=activate,
-        )
-        self.session.add(job)
-        await self.session.flush()
-        return job.id
-
-    async def job(self, job_id: int) -> MLTrainingJobRow:
-        """Return a job, locked."""
-        query = select(MLTrainingJobRow).where(MLTrainingJobRow.id == job_id).with_for_update()
-        return (await self.session.execute(query)).scalar_one()
 
     async def store(self, model: MLModelRow, data: bytes) -> str:
         """Store an artefact and its version as the next of its type, as a draft. Returns the version.
 
         A job has one version: storing it again after a crash finds the first.
         """
-        await self.session.execute(
-            text("SELECT pg_advisory_xact_lock(hashtext('ml_models:' || :type))"), {"type": model.model_type}
-        )
-        known = select(MLModelRow.version).where(MLModelRow.training_job_id == model.training_job_id)
-        version: str | None = (await self.session.execute(known)).scalar_one_or_none()
-        if version is not None:
-            return version
-        artifact = insert(ArtifactRow).values(sha256=model.sha256, data=data)
-        await self.session.execute(artifact.on_conflict_do_nothing())
+        await self._lock_type(model.model_type)
+        known = await self.of_job(model.training_job_id)
+        if known is not None:
+            return known.version
+        model.sha256 = await ArtifactRepository(self.session).put(data)
+        model.model_path = f"{PREFIX}{model.sha256}"
         newest = select(func.count(MLModelRow.id)).where(MLModelRow.model_type == model.model_type)
         model.version = f"v{(await self.session.execute(newest)).scalar_one() + 1}"
         self.session.add(model)
         await self.session.flush()
         return model.version
 
-    async def activate(self, model_type: str, version: str, at: datetime) -> None:
-        """Make one version the active one of its type, in one transaction. at: market time."""
-        rows = update(MLModelRow).where(MLModelRow.model_type == model_type)
-        await self.session.execute(rows.where(MLModelRow.is_active).values(is_active=False))
-        await self.session.execute(rows.where(MLModelRow.version == version).values(is_active=True, activated_at=at))
+    async def activate(self, model_type: str, version: str, by: str, at: datetime) -> MLModelRow:
+        """Make a version the active one of its type, if its artefact passes every check. at: market time.
+
+        The next analysis asks it. Raises ModelRefused, ArtifactRefused, FeatureRefused.
+        """
+        await self._lock_type(model_type)
+        row = await self._row(model_type, version)
+        if row.retired_at is not None:
+            raise ModelRefused(model_type, version, "it is retired for good; train another with `muhurat ml train`")
+        from trading.artifacts import opened  # scikit-learn: scheduler and commands are quick without it
+
+        data = await ArtifactRepository(self.session).get(row.sha256)
+        await asyncio.to_thread(opened, data, row.sha256, model_type, row.features, row.library_version)
+        if row.is_active:
+            return row
+        before = await self._end_active(model_type)
+        row.is_active, row.activated_at, row.activated_by = True, at, by
+        await self._record(by, "activate", row, {"active": [before, version]})
+        return row
+
+    async def deactivate(self, model_type: str, by: str) -> str | None:
+        """Leave a type without an active version: the rules decide alone. Returns the one that was active."""
+        await self._lock_type(model_type)
+        row = await self.active(model_type)
+        if row is None:
+            return None
+        await self._end_active(model_type)
+        await self._record(by, "deactivate", row, {"active": [row.version, None]})
+        return row.version
+
+    async def retire(self, model_type: str, version: str, by: str, at: datetime) -> MLModelRow:
+        """Put a version away for good: it can be read, never activated again. at: market time. Raises ModelRefused."""
+        await self._lock_type(model_type)
+        row = await self._row(model_type, version)
+        if row.is_active:
+            raise ModelRefused(model_type, version, "it is active; activate another first, or `muhurat ml deactivate`")
+        users = await self._pins(version) if model_type == VERDICT_CLASSIFIER else 0
+        if users:
+            cure = "`muhurat config set ml_model_version=off`"
+            raise ModelRefused(
+                model_type, version, f"{users} users have pinned it; let them choose another with {cure}"
+            )
+        if row.retired_at is None:
+            row.retired_at = at
+            await self._record(by, "retire", row, {"retired": [False, True]})
+        return row
 
     async def active(self, model_type: str) -> MLModelRow | None:
         """Return the active version of a type, if there is one."""
         query = select(MLModelRow).where(MLModelRow.model_type == model_type, MLModelRow.is_active)
         return (await self.session.execute(query)).scalar_one_or_none()
 
+    async def version(self, model_type: str, version: str) -> MLModelRow | None:
+        """Return one version of a type, if there is such."""
+        query = select(MLModelRow).where(MLModelRow.model_type == model_type, MLModelRow.version == version)
+        return (await self.session.execute(query)).scalar_one_or_none()
+
+    async def named(self, version: str) -> Sequence[MLModelRow]:
+        """Return the versions of that name, one a type, by type."""
+        query = select(MLModelRow).where(MLModelRow.version == version).order_by(MLModelRow.model_type)
+        return (await self.session.execute(query)).scalars().all()
+
+    async def pinned(self, parameter_hash: str) -> Sequence[MLModelRow]:
+        """Return the classifiers that users of a parameter set have pinned, by id.
+
+        A version that was never activated, or is retired, has no say: a pin cannot go round the audited activation.
+        """
+        config = UserTradingConfigRow
+        pins = select(config.ml_model_version).where(config.parameter_hash == parameter_hash, config.ml_enabled)
+        query = select(MLModelRow).where(
+            MLModelRow.model_type == VERDICT_CLASSIFIER,
+            MLModelRow.version.in_(pins),
+            MLModelRow.activated_at.is_not(None),
+            MLModelRow.retired_at.is_(None),
+        )
+        return (await self.session.execute(query.order_by(MLModelRow.id))).scalars().all()
+
     async def of_job(self, job_id: int) -> MLModelRow | None:
         """Return the version a job trained, if it has."""
         query = select(MLModelRow).where(MLModelRow.training_job_id == job_id)
         return (await self.session.execute(query)).scalar_one_or_none()
 
-    async def artifact(self, sha256: str) -> bytes:
-        """Return an artefact's bytes."""
-        return (await self.session.execute(select(ArtifactRow.data).where(ArtifactRow.sha256 == sha256))).scalar_one()
+    async def _lock_type(self, model_type: str) -> None:
+        """Let one transaction at a time number or switch the versions of a type."""
+        lock = text("SELECT pg_advisory_xact_lock(hashtext('ml_models:' || :type))")
+        await self.session.execute(lock, {"type": model_type})
+
+    async def _row(self, model_type: str, version: str) -> MLModelRow:
+        row = await self.version(model_type, version)
+        if row is None:
+            raise ModelRefused(model_type, version, "there is no such version; `muhurat ml jobs` lists them")
+        return row
+
+    async def _end_active(self, model_type: str) -> str | None:
+        """Make no version active, as a statement of its own: the index allows no two, not even in between."""
+        row = await self.active(model_type)
+        if row is None:
+            return None
+        row.is_active = False
+        await self.session.flush()
+        return row.version
+
+    async def _pins(self, version: str) -> int:
+        config = UserTradingConfigRow
+        query = select(func.count(config.id)).where(config.ml_model_version == version, config.ml_enabled)
+        return int((await self.session.execute(query)).scalar_one())
+
+    async def _record(self, by: str, action: str, row: MLModelRow, changes: dict[str, Any]) -> None:
+        what = {"type": row.model_type, "version": row.version, "sha256": row.sha256, **changes}
+        await AuditLogRepository(self.session).record(by, action, "ml_model", row.id, changes=what)

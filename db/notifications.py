@@ -1,8 +1,11 @@
 """What users are told, and through which channels they want to hear it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import time
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Big, Created, Id, Label, Moment, Name, Note, Phrase, Ticker, Word, user_scoped
@@ -80,3 +83,55 @@ class NotificationRow(Base):
     email_sent: Mapped[bool] = mapped_column(server_default="false")
     in_app_delivered: Mapped[bool] = mapped_column(server_default="false")
     created_at: Mapped[Created]
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a user is to be told. event: the kind that preferences know. dedupe_key: equal for one thing seen twice."""
+
+    user_id: int
+    event: str
+    level: str
+    title: str
+    message: str
+    dedupe_key: str
+
+    @property
+    def type(self) -> str:
+        """The kind of events it belongs to."""
+        if self.event == "system_errors":
+            return "error"
+        head = self.event.partition("_")[0]
+        return head if head in ("service", "system") else "trading"
+
+
+# Each new notification brings the execution that delivers it. One that was told before brings nothing.
+_TELL = text(
+    """
+    WITH told AS (
+        INSERT INTO notifications (user_id, type, event, level, title, message, dedupe_key)
+        SELECT * FROM unnest(CAST(:user_ids AS bigint[]), CAST(:types AS text[]), CAST(:events AS text[]),
+                             CAST(:levels AS text[]), CAST(:titles AS text[]), CAST(:messages AS text[]),
+                             CAST(:dedupe_keys AS text[]))
+        ON CONFLICT (user_id, dedupe_key) DO NOTHING
+        RETURNING id, user_id)
+    INSERT INTO service_task_execution
+        (scheduled_for, task_name, user_id, subject, queue, status, useful_until, as_of, parent_id)
+    SELECT market_now(), 'notify', told.user_id, told.id::text, :queue, 'queued',
+           market_now() + make_interval(secs => :useful_seconds), market_now(), :parent
+    FROM told
+    """
+)
+
+
+class NotificationRepository:
+    """Queries over notifications."""
+
+    def __init__(self, session: AsyncSession) -> None:
+        self.session = session
+
+    async def tell(self, notices: Sequence[Notice], parent: int, queue: str, useful_seconds: float) -> None:
+        """Store what was not told before, and queue its delivery. parent: the execution that tells."""
+        columns = ("user_id", "type", "event", "level", "title", "message", "dedupe_key")
+        values = {f"{name}s": [getattr(notice, name) for notice in notices] for name in columns}
+        await self.session.execute(_TELL, values | {"parent": parent, "queue": queue, "useful_seconds": useful_seconds})

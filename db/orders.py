@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     func,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -56,14 +57,16 @@ class OrderRow(Base):
         ),
         Index("ix_orders_user_status_symbol_time", "user_id", "status", "symbol", "placed_at"),
         Index("ix_orders_failed", "account_id", "retry_until", postgresql_where="status = 'failed'"),
+        Index(None, "account_id", "tag"),
+        Index(None, "session_day"),
         Index(None, "user_id", "created_at"),
         Index(None, "user_id", "updated_at"),
     )  # fmt: skip
 
     id: Mapped[Id]
     user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
-    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"), index=True)
-    execution_id: Mapped[Big]
+    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
+    execution_id: Mapped[Big] = mapped_column(index=True)
     symbol: Mapped[Ticker]
     side: Mapped[Word]
     order_type: Mapped[Word]
@@ -154,6 +157,24 @@ _UNMOVED = (
 )
 
 
+_CHECKED = text(
+    "UPDATE orders SET last_status_check = :at WHERE user_id = :user_id AND account_id = :account_id "
+    "AND id = ANY(CAST(:order_ids AS bigint[]))"
+)
+_COUNTS = text(
+    """
+    SELECT side || ' ' || status AS what, count(*) AS orders FROM orders
+    WHERE user_id = :user_id AND account_id = :account_id AND session_day = :day GROUP BY 1 ORDER BY 1
+    """
+)
+_FAILED = (
+    select(OrderRow)
+    .where(*_MINE, OrderRow.status == OrderState.FAILED.value)
+    .order_by(OrderRow.as_of.desc(), OrderRow.rank, OrderRow.id)
+    .with_for_update()
+)
+
+
 class OrderRepository:
     """Queries over orders; account-scoped, and always by user too."""
 
@@ -162,13 +183,13 @@ class OrderRepository:
         self._mine = {"user_id": user_id, "account_id": account_id}
 
     async def plan(self, orders: Sequence[dict[str, Any]], at: datetime) -> list[OrderRow]:
-        """Insert planned orders; an intent that has one already keeps it. Returns the new ones, in rank order."""
+        """Insert planned or failed orders; an intent that has one keeps it. Returns the new ones, in rank order."""
         if not orders:
             return []
         made = await self.session.execute(_PLAN, [{**self._mine, **order} for order in orders])
         planned = sorted(made.scalars(), key=lambda order: order.rank)
         for order in planned:
-            self.note(order, "planned", None, at)
+            self.note(order, order.status, None, at)
         return planned
 
     async def get(self, order_id: int) -> OrderRow:
@@ -187,6 +208,20 @@ class OrderRepository:
     async def by_tags(self, tags: Collection[str]) -> list[OrderRow]:
         """Return the orders with the given tags."""
         return list((await self.session.execute(_BY_TAGS, {"tags": list(tags), **self._mine})).scalars())
+
+    async def failed(self) -> list[OrderRow]:
+        """Return the orders that may be tried again or given up, locked: the newest decision first, then by rank."""
+        return list((await self.session.execute(_FAILED, self._mine)).scalars())
+
+    async def checked(self, order_ids: Collection[int], at: datetime) -> None:
+        """Record that the broker's book was just held against these orders. at: market time."""
+        if order_ids:
+            await self.session.execute(_CHECKED, {"order_ids": list(order_ids), "at": at, **self._mine})
+
+    async def counts(self, day: date) -> dict[str, int]:
+        """Return how many orders of a session there are by side and state, such as `buy filled`."""
+        found = await self.session.execute(_COUNTS, {"day": day, **self._mine})
+        return {row.what: row.orders for row in found}
 
     async def unmoved(self, order_ids: Collection[int], age: timedelta) -> set[int]:
         """Return which of the orders have taken no step for so long, of machine time."""

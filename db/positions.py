@@ -1,17 +1,18 @@
 """Fills as brokers report them, and the positions that follow from fills alone."""
 
-from collections.abc import Collection
-from datetime import date
+from collections.abc import Collection, Sequence
+from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Numeric, UniqueConstraint, bindparam, select
+from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Numeric, UniqueConstraint, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Big, Created, ExactPrice, Id, Moment, Name, Rupees, Ticker, Word, user_scoped
 from trading.portfolio import Fill, Position
-from trading.values import Symbol
+from trading.values import Money, Symbol
 
 
 @user_scoped
@@ -46,7 +47,8 @@ class PositionRow(Base):
     """One holding of a symbol: open until its quantity is nought.
 
     cycle: how often the ladder of re-entry levels began anew. reset_ready: RSI rose above the first level since, so the
-    next dip begins a new cycle. last_rsi, last_rsi_day: as the monitor last saw it.
+    next dip begins a new cycle. last_rsi, last_rsi_day: of the newest day that was looked at. seen_price: as the
+    position monitor last saw it.
     """
 
     __tablename__ = "positions"
@@ -55,6 +57,7 @@ class PositionRow(Base):
         CheckConstraint("(closed_at IS NULL) = (quantity > 0)", name="closed"),
         Index("uq_positions_open", "account_id", "symbol", unique=True, postgresql_where="closed_at IS NULL"),
         Index(None, "user_id", "closed_at"),
+        Index(None, "closed_at"),
     )
 
     id: Mapped[Id]
@@ -83,6 +86,7 @@ class PositionRow(Base):
     reset_ready: Mapped[bool] = mapped_column(server_default="false")
     last_rsi: Mapped[float | None]
     last_rsi_day: Mapped[date | None]
+    seen_price: Mapped[ExactPrice | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 
@@ -115,12 +119,40 @@ _OPEN = (
     )
     .order_by(PositionRow.symbol)
 )
+_DISAGREEMENTS = text(
+    """
+    SELECT symbol, coalesce(f.held, 0) AS by_fills, coalesce(p.quantity, 0) AS held
+    FROM (SELECT symbol, sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END) AS held FROM fills
+          WHERE user_id = :user_id AND account_id = :account_id GROUP BY symbol) f
+    FULL JOIN (SELECT symbol, quantity FROM positions
+               WHERE user_id = :user_id AND account_id = :account_id AND closed_at IS NULL) p USING (symbol)
+    WHERE coalesce(f.held, 0) <> coalesce(p.quantity, 0) ORDER BY symbol
+    """
+)
+_DAY = text(
+    """
+    SELECT count(*) FILTER (WHERE opened_at BETWEEN :first AND :last) AS opened,
+           count(*) FILTER (WHERE closed_at IS NOT NULL) AS closed,
+           coalesce(sum(realized_pnl) FILTER (WHERE closed_at IS NOT NULL), 0) AS realized
+    FROM positions WHERE user_id = :user_id AND account_id = :account_id
+      AND (closed_at BETWEEN :first AND :last OR (closed_at IS NULL AND opened_at <= :last))
+    """
+)
 _KNOWN = select(FillRow.broker_fill_id).where(
     FillRow.account_id == bindparam("account_id"),
     FillRow.user_id == bindparam("user_id"),
     FillRow.broker_fill_id.in_(bindparam("ids", expanding=True)),
 )
-_BOOK = insert(FillRow).on_conflict_do_nothing().returning(FillRow.id)
+_TRADED = (
+    select(FillRow.symbol)
+    .where(
+        FillRow.user_id == bindparam("user_id"),
+        FillRow.account_id == bindparam("account_id"),
+        FillRow.filled_at.between(bindparam("first"), bindparam("last")),
+    )
+    .distinct()
+)
+_BOOK = insert(FillRow).on_conflict_do_nothing().returning(FillRow.broker_fill_id)
 
 
 class PositionRepository:
@@ -133,6 +165,17 @@ class PositionRepository:
         """Return the open positions, by symbol."""
         mine = {"user_id": self.user_id, "account_id": self.account_id}
         return list((await self.session.execute(_OPEN, mine)).scalars())
+
+    async def disagreements(self) -> list[tuple[str, int, int]]:
+        """Return the symbols whose fills do not add up to what is held: symbol, shares by fills, shares held."""
+        mine = {"user_id": self.user_id, "account_id": self.account_id}
+        return [(symbol, int(fills), held) for symbol, fills, held in await self.session.execute(_DISAGREEMENTS, mine)]
+
+    async def day(self, first: datetime, last: datetime) -> tuple[int, int, Money]:
+        """Return how many positions were opened and closed between two moments, and what the closed ones made."""
+        values = {"user_id": self.user_id, "account_id": self.account_id, "first": first, "last": last}
+        opened, closed, realized = (await self.session.execute(_DAY, values)).one()
+        return opened, closed, realized
 
     def add(self, position: Position) -> PositionRow:
         """Store a new position."""
@@ -148,25 +191,33 @@ class FillRepository:
     """Queries over fills of one account."""
 
     def __init__(self, session: AsyncSession, user_id: int, account_id: int) -> None:
-        self.session, self.user_id, self.account_id = session, user_id, account_id
+        self.session = session
+        self._mine = {"user_id": user_id, "account_id": account_id}
 
     async def known(self, broker_fill_ids: Collection[str]) -> set[str]:
         """Return which of the broker's fill ids are booked already."""
-        values = {"user_id": self.user_id, "account_id": self.account_id, "ids": list(broker_fill_ids)}
+        values = {**self._mine, "ids": list(broker_fill_ids)}
         return set((await self.session.execute(_KNOWN, values)).scalars())
 
-    async def book(self, order_id: int, broker_fill_id: str, fill: Fill) -> bool:
-        """Store a fill. Returns False when it was booked before."""
-        values = {
-            "user_id": self.user_id,
-            "account_id": self.account_id,
-            "order_id": order_id,
-            "broker_fill_id": broker_fill_id,
-            "symbol": fill.symbol,
-            "side": fill.side,
-            "quantity": fill.quantity,
-            "price": fill.price,
-            "charges": fill.charges,
-            "filled_at": fill.at,
-        }
-        return (await self.session.execute(_BOOK, values)).scalar_one_or_none() is not None
+    async def book(self, fills: Sequence[tuple[int, str, Fill]]) -> set[str]:
+        """Store fills, each with its order's id and the broker's. Returns the broker's ids of those that are new."""
+        rows = [{**self._mine, **_values(*one)} for one in fills]
+        return set((await self.session.execute(_BOOK, rows)).scalars()) if rows else set()
+
+    async def symbols_between(self, first: datetime, last: datetime) -> set[Symbol]:
+        """Return the symbols that were bought or sold from one moment to another, both included."""
+        values = {**self._mine, "first": first, "last": last}
+        return {Symbol(symbol) for symbol in (await self.session.execute(_TRADED, values)).scalars()}
+
+
+def _values(order_id: int, broker_fill_id: str, fill: Fill) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "broker_fill_id": broker_fill_id,
+        "symbol": fill.symbol,
+        "side": fill.side,
+        "quantity": fill.quantity,
+        "price": fill.price,
+        "charges": fill.charges,
+        "filled_at": fill.at,
+    }

@@ -1,6 +1,5 @@
-"""What the scheduler looks at again and again: waiting rows, due follow-ups, unanswered bells, dead leases."""
+"""What the scheduler looks at again and again: waiting rows, due follow-ups, unanswered bells."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -107,44 +106,6 @@ _UNANSWERED = text(
     """
 )
 
-# The first loss may be a neighbour's doing, and is not charged as an attempt: from then on an execution runs alone, and
-# each further loss is its own. After so many of those it is taken out of the way.
-DEATHS_ALONE = 3
-
-_TAKE_BACK = text(
-    """
-    WITH lost AS MATERIALIZED (
-        SELECT scheduled_for, id, user_id, account_id, task_name, subject, attempt, generation, worker, executed_at,
-               config_version, losses >= :deaths AS ends
-        FROM service_task_execution
-        WHERE status = 'running' AND worker = ANY(CAST(:workers AS text[]))
-        -- A frozen worker's open transaction holds its row: the next sweep takes that one.
-        ORDER BY id FOR UPDATE SKIP LOCKED),
-    noted AS (
-        INSERT INTO execution_attempts
-            (execution_id, scheduled_for, user_id, attempt, generation, outcome, worker, started_at, error)
-        SELECT id, scheduled_for, user_id, attempt, generation, 'lost', worker, executed_at, 'its worker was lost'
-        FROM lost),
-    told AS (
-        INSERT INTO error_logs (user_id, task_name, execution_id, scheduled_for, config_version, fingerprint,
-                                error_type, error_message, context)
-        SELECT user_id, task_name, id, scheduled_for, config_version, md5('Quarantined|' || task_name), 'Quarantined',
-               :reason, jsonb_build_object('account_id', account_id, 'subject', subject, 'attempt', attempt,
-                                           'worker', worker)
-        FROM lost WHERE ends),
-    counted AS (
-        UPDATE service_status s SET error_count = s.error_count + 1, last_error = :reason, updated_at = now()
-        FROM lost WHERE lost.ends AND s.user_id = lost.user_id)
-    UPDATE service_task_execution e
-    SET status = CASE WHEN lost.ends THEN 'failed' ELSE 'queued' END, generation = e.generation + 1,
-        losses = e.losses + 1, attempt = e.attempt - CASE WHEN e.losses = 0 THEN 1 ELSE 0 END,
-        reason = CASE WHEN lost.ends THEN :reason END, finished_at = CASE WHEN lost.ends THEN now() END,
-        worker = NULL, rung_at = NULL
-    FROM lost WHERE e.scheduled_for = lost.scheduled_for AND e.id = lost.id
-    RETURNING e.id, lost.ends
-    """
-)
-
 _BUSY = text(
     """
     SELECT EXISTS (SELECT FROM service_task_execution
@@ -185,14 +146,6 @@ class Outlook:
     busy: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """Ids of executions taken back from dead workers: those that run again, and those that never will."""
-
-    queued: Sequence[int]
-    quarantined: Sequence[int]
-
-
 class SweepRepository:
     """The statements of the sweep. All need the system scope."""
 
@@ -223,17 +176,6 @@ class SweepRepository:
         """Return what was rung longer ago than that and is still queued: its message may be gone."""
         rows = await self.session.execute(_UNANSWERED, {"seconds": seconds, "chunk": chunk})
         return [Bell(*row) for row in rows]
-
-    async def take_back(self, workers: Sequence[str]) -> Taken:
-        """Queue again, under a new generation, what dead workers held; each lost attempt is recorded.
-
-        What killed its worker while it ran alone, again and again, ends failed instead.
-        """
-        reason = f"quarantined: its worker died {DEATHS_ALONE} times while nothing else ran in it"
-        values = {"workers": list(workers), "deaths": DEATHS_ALONE, "reason": reason}
-        rows = (await self.session.execute(_TAKE_BACK, values)).all()
-        ended = [row.id for row in rows if row.ends]
-        return Taken([row.id for row in rows if not row.ends], ended)
 
     async def hold_clock(self) -> None:
         """Keep a replay's clock from moving until the transaction ends; live there is none to hold."""

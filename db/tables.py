@@ -3,6 +3,7 @@
 from db import (
     accounts,
     activity,
+    artifacts,
     audit_logs,
     bars,
     calendar,
@@ -23,6 +24,8 @@ from db import (
     service_logs,
     service_status,
     signals,
+    training_jobs,
+    user_signals,
     users,
     workers,
 )
@@ -34,6 +37,7 @@ __all__ = [
     "USER_SCOPED",
     "accounts",
     "activity",
+    "artifacts",
     "audit_logs",
     "bars",
     "calendar",
@@ -55,6 +59,8 @@ __all__ = [
     "service_logs",
     "service_status",
     "signals",
+    "training_jobs",
+    "user_signals",
     "users",
     "workers",
 ]

@@ -93,7 +93,7 @@ class UserRepository:
         self.session.add_all(
             [UserSettingsRow(user_id=user.id), ServiceStatusRow(user_id=user.id), PreferencesRow(user_id=user.id)]
         )
-        await UserTradingConfigRepository(self.session).create(user.id, config)
+        await UserTradingConfigRepository(self.session).create(user.id, config, at=at)
         account_id = await self.add_paper_account(user.id, "paper", config, at)
         return SignedUp(user.id, account_id)
 

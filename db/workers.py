@@ -9,6 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Created, Moment
 
+# Postgres keeps 63 bytes of what a connection calls itself.
+_LONGEST_NAME = 56
+
 
 class WorkerRow(Base):
     """A worker process. Its supervisor renews the lease while the process lives and is not stopped.
@@ -26,6 +29,11 @@ class WorkerRow(Base):
     lease_until: Mapped[Moment]
     gone_at: Mapped[Moment | None]
     ended_at: Mapped[Moment | None]
+
+
+def application_of(name: str) -> str:
+    """Return what the connections of a worker process call themselves. A name's end tells it from others."""
+    return f"worker {name[-_LONGEST_NAME:]}"
 
 
 _REGISTER = text(
@@ -46,11 +54,20 @@ _DEAD = text(
 )
 _LOCK = text(
     "SELECT name FROM worker_processes WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NULL "
-    "AND (gone_at IS NOT NULL OR lease_until <= now()) ORDER BY name FOR UPDATE SKIP LOCKED"
+    "AND (gone_at IS NOT NULL OR (NOT :patient AND lease_until <= now())) ORDER BY name FOR UPDATE SKIP LOCKED"
 )
 _END = text(
     "UPDATE worker_processes p SET ended_at = now() WHERE p.name = ANY(CAST(:names AS text[])) AND p.ended_at IS NULL "
-    "AND NOT EXISTS (SELECT FROM service_task_execution e WHERE e.status = 'running' AND e.worker = p.name)"
+    "AND NOT EXISTS (SELECT FROM service_task_execution e WHERE e.status = 'running' AND e.worker = p.name) "
+    "RETURNING p.name"
+)
+# A frozen process leaves its transactions open, and with them the rows it holds: who is dead loses them.
+_CUT = text(
+    """
+    SELECT count(pg_terminate_backend(a.pid)) FROM pg_stat_activity a
+    WHERE a.application_name = ANY(CAST(:applications AS text[])) AND a.usename = current_user
+      AND a.xact_start IS NOT NULL
+    """
 )
 _OVERDUE = text(
     """
@@ -89,13 +106,18 @@ class WorkerRepository:
         """
         return list((await self.session.execute(_DEAD, {"patient": patient})).scalars())
 
-    async def lock_dead(self, names: Sequence[str]) -> list[str]:
+    async def lock_dead(self, names: Sequence[str], *, patient: bool) -> list[str]:
         """Return those that are dead still, locked against a renewal; one that is claiming now is left out."""
-        return list((await self.session.execute(_LOCK, {"names": list(names)})).scalars())
+        return list((await self.session.execute(_LOCK, {"names": list(names), "patient": patient})).scalars())
 
-    async def end(self, names: Sequence[str]) -> None:
-        """Mark processes in whose name nothing runs any more."""
-        await self.session.execute(_END, {"names": list(names)})
+    async def cut(self, names: Sequence[str]) -> int:
+        """End the open transactions of processes that are dead and locked: a frozen one's. Returns how many."""
+        applications = [application_of(name) for name in names]
+        return int((await self.session.execute(_CUT, {"applications": applications})).scalar_one())
+
+    async def end(self, names: Sequence[str]) -> set[str]:
+        """Mark processes in whose name nothing runs any more. Returns them."""
+        return set((await self.session.execute(_END, {"names": list(names)})).scalars())
 
     async def overdue(self, names: Sequence[str], limits: dict[str, float]) -> list[str]:
         """Return which processes run something past its hard limit. limits: task -> seconds."""

@@ -40,19 +40,22 @@ class Check:
     said: str
 
 
-async def examine(database: Database, urls: ServerUrls) -> list[Check]:
-    """Return every check, in the order in which a cure is worth trying. Redis may be away; Postgres may not."""
+async def examine(database: Database, urls: ServerUrls, now: datetime) -> list[Check]:
+    """Return every check, in the order in which a cure is worth trying. Redis may be away; Postgres may not.
+
+    now: this machine's time.
+    """
     found = [await _schema(database)]
     if found[0].state == "failed":
         return [*found, await _redis(urls.redis, 0)]
     async with database.reading(None) as session:
         processes = await _processes(session)
         looks: tuple[Callable[[AsyncSession], Awaitable[list[Check]]], ...] = (
-            _postgres, _clock, _partitions, _calendar, _prices, _invariants,
+            _postgres, _partitions, _calendar, _prices, _invariants,
         )  # fmt: skip
         for look in looks:
             found += await look(session)
-        found.insert(2, await _connections(session, processes))
+        found[2:2] = [await _connections(session, processes), await _clock(session, now)]
     return [*found, await _redis(urls.redis, processes)]
 
 
@@ -89,13 +92,13 @@ async def _connections(session: AsyncSession, processes: int) -> Check:
     return Check("connections", "ok", said)
 
 
-async def _clock(session: AsyncSession) -> list[Check]:
+async def _clock(session: AsyncSession, now: datetime) -> Check:
     there: datetime = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()
-    skew = abs(time.time() - there.timestamp())
+    skew = abs((now - there).total_seconds())
     if skew > LARGEST_SKEW_SECONDS:
         said = f"this machine and Postgres differ by {skew:.1f} s: set both by NTP; leases use Postgres's clock alone"
-        return [Check("clock", "warning", said)]
-    return [Check("clock", "ok", f"this machine and Postgres differ by {skew:.2f} s")]
+        return Check("clock", "warning", said)
+    return Check("clock", "ok", f"this machine and Postgres differ by {skew:.2f} s")
 
 
 async def _today(session: AsyncSession) -> date:

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from trading.calendar import Calendar, Session, ist
+from trading.calendar import BEFORE_CLOSE, Calendar, Session, ist
 from trading.errors import CalendarUncovered
 
 # AMO entry ends 18 minutes before the open; decisions must be taken a little earlier.
@@ -12,6 +12,8 @@ BUY_DEADLINE = timedelta(minutes=25)
 PRICES_DEADLINE = timedelta(minutes=15)
 # A sync that was held up still tells the truth; after this the next one tells a newer one.
 SYNC_USEFUL = timedelta(hours=1)
+# The exits placed at the open are wanted all day; a watch is overtaken by the next, the last one before the close.
+WATCH_USEFUL = BEFORE_CLOSE
 # A look that comes later is overtaken by the next hour's.
 LOOK_USEFUL = timedelta(minutes=10)
 # The retry before the open, AMO entry being over 18 minutes before it, and the sync it stands on.
@@ -47,7 +49,10 @@ def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
         needs = [_need("analysis", session.closes, subject="$parameters"), _sync_after(session.closes)]
         return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps(needs))
     if task_name == "sell_monitor":
-        return Plan(session.closes, json.dumps([_sync_after(session.opens)]))
+        # Each look stands on a look at the broker's book of its own minute: what was just filled is seen or not by
+        # the clock, never by which of the two ran first.
+        until = session.closes if slot <= session.opens else min(slot + WATCH_USEFUL, session.closes)
+        return Plan(until, json.dumps([_sync_after(max(slot, session.opens))]))
     if task_name == "premarket_retry":
         return Plan(session.opens - RETRY_DEADLINE, json.dumps([_sync_after(session.opens - RETRY_SYNC)]))
     if task_name == "position_monitor":

@@ -37,13 +37,18 @@ class Days:
         opens, closes = session.opens, session.closes
         before_close, loaded = closes - timedelta(minutes=5), closes + timedelta(minutes=15)
         await self._slot(opens - timedelta(minutes=40), ["order_sync"])
+        await self._slot(opens - timedelta(minutes=30), ["premarket_retry"])
         await self._slot(opens, ["order_sync"])
         await self._slot(opens, ["sell_monitor"])
-        await self._slot(before_close, ["order_sync", "sell_monitor"])
+        await self._slot(opens + timedelta(minutes=15), ["position_monitor"])
+        # A watch waits for the sync of its own minute.
+        await self._slot(before_close, ["order_sync"])
+        await self._slot(before_close, ["sell_monitor"])
         await self._slot(loaded, ["prices", "order_sync"])
         await self._slot(closes + timedelta(minutes=30), ["analysis"])
         await self._slot(closes + timedelta(minutes=35), ["buy_orders"])
-        await self._drain_until(closes + timedelta(hours=1))
+        await self._slot(closes + timedelta(minutes=150), ["eod_cleanup"])
+        await self._drain_until(closes + timedelta(hours=3))
 
     async def _slot(self, at: datetime, tasks: Sequence[str]) -> None:
         await self._drain_until(at)

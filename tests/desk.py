@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from adapters.brokers.base import Broker, Capabilities, Complete, Failed, Placement, PlaceOutcome
+from adapters.brokers.base import Broker, Capabilities, Change, Complete, Failed, Placement, PlaceOutcome
 from db.accounts import AccountRow
 from db.executions import Execution
 from db.orders import OrderRepository
 from db.users import SignedUp
 from tests.world import World
-from trading.values import Price
 from worker.actors import STEPS
 from worker.outcome import Outcome
 from worker.resources import Resources
@@ -34,10 +33,8 @@ class Scripted:
     async def place(self, user_id: int, account_id: int, placement: Placement, at: datetime) -> PlaceOutcome:
         return await self._around(lambda: self.broker.place(user_id, account_id, placement, at))  # type: ignore[return-value] # a test's answer fits its call
 
-    async def change(
-        self, user_id: int, account_id: int, tag: str, limit_price: Price | None, at: datetime
-    ) -> PlaceOutcome:
-        return await self._around(lambda: self.broker.change(user_id, account_id, tag, limit_price, at))  # type: ignore[return-value] # the same
+    async def change(self, user_id: int, account_id: int, tag: str, change: Change, at: datetime) -> PlaceOutcome:
+        return await self._around(lambda: self.broker.change(user_id, account_id, tag, change, at))  # type: ignore[return-value] # the same
 
     async def cancel(self, user_id: int, account_id: int, tag: str, at: datetime) -> PlaceOutcome:
         return await self._around(lambda: self.broker.cancel(user_id, account_id, tag, at))  # type: ignore[return-value] # the same
@@ -161,8 +158,9 @@ class Desk:
         return outcome
 
     async def follow_ups(self) -> list[tuple[str, str, datetime]]:
-        """Return what is queued: task, subject, when it is due."""
-        return [(row.task_name, row.subject, row.scheduled_for) for row in await self.world.queued()]
+        """Return what is queued for the account: task, subject, when it is due."""
+        queued = [row for row in await self.world.queued() if row.account_id is not None]
+        return [(row.task_name, row.subject, row.scheduled_for) for row in queued]
 
     async def order(self, columns: str = "status") -> tuple[object, ...]:
         """Return columns of the only order."""

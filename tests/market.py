@@ -5,15 +5,17 @@ from contextlib import asynccontextmanager
 from datetime import date, timedelta
 
 from adapters.prices.simulated import SimulatedPrices
-from db.models import MLModelRepository
+from db.training_jobs import MLTrainingJobRepository, TrainingRequest
 from ops.local import Servers
 from tests.world import World, open_world
 from trading.config import DEFAULTS
+from trading.recipes import VERDICT_CLASSIFIER, Recipe
 from trading.strategies.registry import strategy_named
 from worker.outcome import Outcome
 from worker.steps.train import train
 
-HASH = strategy_named("dip").parameters(DEFAULTS).hash
+PARAMETERS = strategy_named("dip").parameters(DEFAULTS)
+HASH = PARAMETERS.hash
 FIRST, DAY = date(2019, 3, 5), date(2024, 3, 5)
 
 
@@ -31,13 +33,22 @@ async def open_market(servers: Servers) -> AsyncIterator[World]:
         yield world
 
 
-async def requested(world: World, *, activate: bool = True) -> int:
+async def requested(world: World, *, model_type: str = VERDICT_CLASSIFIER, activate: bool = True) -> int:
     """Request a training of the default parameters. Returns the job's id."""
+    return await asked(world, TrainingRequest(Recipe(model_type, seed=7), PARAMETERS, activate=activate))
+
+
+async def asked(world: World, request: TrainingRequest) -> int:
+    """Store a training job. Returns its id."""
     async with world.database.transaction(None) as session:
-        return await MLModelRepository(session).request("dip", HASH, 7, activate=activate)
+        return await MLTrainingJobRepository(session).request(request)
 
 
-async def trained(world: World, *, activate: bool = True) -> Outcome:
+async def trained(world: World, *, model_type: str = VERDICT_CLASSIFIER, activate: bool = True) -> Outcome:
     """Request a training and run it."""
-    job = await requested(world, activate=activate)
+    return await run_job(world, await requested(world, model_type=model_type, activate=activate))
+
+
+async def run_job(world: World, job: int) -> Outcome:
+    """Run a training job."""
     return await train(world.resources, await world.running("train", subject=str(job)))

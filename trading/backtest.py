@@ -1,4 +1,7 @@
-"""The dip strategy over a symbol's past, by the live strategy's own rules: its trades train and judge the predictor."""
+"""The dip strategy over a symbol's past, by the live strategy's gates and exits: its trades train and judge predictors.
+
+Verdicts and scores are not asked: a model that combines with them must have seen what they refuse.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,11 +15,16 @@ from trading.bars import Bars, Days, Floats
 from trading.charges import charges
 from trading.config import TradingConfig
 from trading.features import FeatureParameters, feature_histories
+from trading.order_form import order_quantity
 from trading.strategies.base import price_of
-from trading.strategies.dip import exit_limit, exits_on_rsi, gates, order_quantity
+from trading.strategies.dip import exit_limit, exits_on_rsi
+from trading.strategies.dip_gates import gates
 from trading.values import Price, Quantity, Side, Symbol
 
 ExitReason = Literal["ema9", "rsi50"]
+
+GAIN_SESSIONS = 20
+"""What a price regressor foretells: the most an entry is up in so many sessions, its own included; domain 8.1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +32,9 @@ class DipTrades:
     """Finished trades of one symbol, oldest first, each column (n,).
 
     entry_index: the entry's position in the bars. Prices are rupees a share. pnl_pct: net of charges, per hundred
-    rupees put in. features: every column of the feature table at the signal's close, one bar before the entry.
+    rupees put in. best_gain_pct: the highest price of GAIN_SESSIONS from the entry's, above the entry price; it is
+    known on best_gain_day, and NaN where the bars end before that. features: every column of the feature table at the
+    signal's close, one bar before the entry.
     """
 
     symbol: Symbol
@@ -35,6 +45,8 @@ class DipTrades:
     exit_price: Floats
     exit_reason: tuple[ExitReason, ...]
     pnl_pct: Floats
+    best_gain_pct: Floats
+    best_gain_day: Days
     features: dict[str, Floats]
 
     def __len__(self) -> int:
@@ -118,14 +130,26 @@ def _pnl_pct(bars: Bars, entry: int, bought: Price, exit_: int, sold: Price, qua
 def _columns(bars: Bars, history: dict[str, Floats], trades: list[_Trade]) -> DipTrades:
     signals = np.array([trade.signal for trade in trades], dtype=np.intp)
     exits = np.array([trade.exit for trade in trades], dtype=np.intp)
+    prices = np.array([trade.entry_price for trade in trades], dtype=np.float64)
     return DipTrades(
         symbol=bars.symbol,
         entry_index=signals + 1,
         entry_day=bars.days[signals + 1],
-        entry_price=np.array([trade.entry_price for trade in trades], dtype=np.float64),
+        entry_price=prices,
         exit_day=bars.days[exits],
         exit_price=np.array([trade.exit_price for trade in trades], dtype=np.float64),
         exit_reason=tuple(trade.reason for trade in trades),
         pnl_pct=np.array([trade.pnl_pct for trade in trades], dtype=np.float64),
+        best_gain_pct=_best_gains(bars, signals + 1, prices),
+        best_gain_day=bars.days[np.minimum(signals + GAIN_SESSIONS, len(bars) - 1)],
         features={name: values[signals] for name, values in history.items()},
     )
+
+
+def _best_gains(bars: Bars, entries: npt.NDArray[np.intp], prices: Floats) -> Floats:
+    """Per cent above each entry price; NaN where fewer than GAIN_SESSIONS bars follow."""
+    ends = entries + GAIN_SESSIONS
+    highest = [
+        bars.high[entry:end].max() if end <= len(bars) else np.nan for entry, end in zip(entries, ends, strict=True)
+    ]
+    return (np.array(highest, dtype=np.float64) / prices - 1) * 100

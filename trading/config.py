@@ -81,9 +81,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "chart_quality_max_gap_frequency": (0, 100),
     "chart_quality_min_daily_range_pct": (0, 10),
     "chart_quality_max_extreme_candle_frequency": (0, 100),
-    "default_stop_loss_pct": (0, 1),
-    "tight_stop_loss_pct": (0, 1),
-    "min_stop_loss_pct": (0, 1),
+    # Not 0, which people mean as "off": a stop at the price paid would sell at the first breath.
+    "default_stop_loss_pct": (0.001, 1),
+    "tight_stop_loss_pct": (0.001, 1),
+    "min_stop_loss_pct": (0.001, 1),
     "default_target_pct": (0, 1),
     "strong_buy_target_pct": (0, 1),
     "excellent_target_pct": (0, 1),
@@ -109,13 +110,55 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }
 
 
+def _starting(prefix: str) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(TradingConfig) if field.name.startswith(prefix))
+
+
+# Purpose -> its fields, as people are shown them.
+GROUPS: dict[str, tuple[str, ...]] = {
+    "entry": (
+        "rsi_period",
+        "rsi_oversold",
+        "rsi_extreme_oversold",
+        "rsi_near_oversold",
+        "min_combined_score",
+        "allow_duplicate_recommendations_same_day",
+    ),
+    "money": ("user_capital", "max_order_value", "paper_trading_initial_capital", "max_portfolio_size"),
+    "volume": ("max_position_volume_ratio", "min_absolute_avg_volume"),
+    "chart quality": _starting("chart_quality_"),
+    "exit": ("exit_on_ema9_or_rsi50", "default_stop_loss_pct", "tight_stop_loss_pct", "min_stop_loss_pct"),
+    "targets": (
+        "default_target_pct",
+        "strong_buy_target_pct",
+        "excellent_target_pct",
+        "buy_risk_reward",
+        "strong_buy_risk_reward",
+        "excellent_risk_reward",
+    ),
+    "orders": (
+        "default_exchange",
+        "default_product",
+        "default_order_type",
+        "default_variety",
+        "default_validity",
+        "enable_premarket_amo_adjustment",
+    ),
+    "models": _starting("ml_"),
+    "news": _starting("news_sentiment_"),
+}
+
 # Stored and shown, but nothing reads news yet: they change no decision.
-RESERVED = frozenset(field.name for field in fields(TradingConfig) if field.name.startswith("news_sentiment_"))
+RESERVED = frozenset(GROUPS["news"])
+
+# Something that decides, sizes or sells reads each of these.
+LIVE = frozenset(field.name for field in fields(TradingConfig)) - RESERVED
 
 OPTIONAL = frozenset(field.name for field in fields(TradingConfig) if field.default is None)
 
-# Pairs that must rise, and whether they may be equal. A rule holds where both are set.
-_RISING: tuple[tuple[str, str, bool], ...] = (
+# Pairs that must rise, and whether they may be equal. A rule holds where both are set. A user's capital and the cap on
+# one order are no pair: either may be the one that binds.
+RISING: tuple[tuple[str, str, bool], ...] = (
     ("rsi_extreme_oversold", "rsi_oversold", False),
     ("rsi_oversold", "rsi_near_oversold", False),
     ("min_stop_loss_pct", "tight_stop_loss_pct", False),
@@ -133,7 +176,7 @@ def check_config(config: TradingConfig) -> TradingConfig:
     """Return the configuration if every field is in range and the fields agree. Raises ConfigError."""
     for field in fields(config):
         _check_field(field.name, getattr(config, field.name))
-    for lower, upper, equal in _RISING:
+    for lower, upper, equal in RISING:
         low, high = getattr(config, lower), getattr(config, upper)
         if low is not None and high is not None and (low > high or (low == high and not equal)):
             relation = "at most" if equal else "below"
@@ -148,4 +191,6 @@ def _check_field(name: str, value: object) -> None:
     if bounds is None or value is None:
         return
     if not isinstance(value, int | float | Decimal) or not bounds[0] <= value <= bounds[1]:
-        raise ConfigError(name, value, f"use a value from {bounds[0]} to {bounds[1]}")
+        off = ", or off" if name in OPTIONAL else ""
+        ratio = "; it is a ratio: 0.08 is 8 %" if bounds[1] == 1 else ""
+        raise ConfigError(name, value, f"use a value from {bounds[0]} to {bounds[1]}{off}{ratio}")

@@ -22,10 +22,11 @@ Positions = npt.NDArray[np.intp]
 
 
 def dip_record(opened: Floats, high: Floats, close: Floats, ema9: Floats, rsi: Floats, rows: int) -> dict[str, Floats]:
-    """Return the record as known at the close of each of the last rows, each (rows, symbols), never NaN.
+    """Return the record as known at the close of each of the last rows, each (rows, symbols).
 
     opened, high, close, ema9, rsi: (n, symbols) over at least rows + RECORD_BARS rows; NaN before a symbol's first.
-    dip_count_250: dips that ended. dip_wins_250: those that gained. dip_gain_pct_250: the sum of their gains in percent.
+    dip_count_250: dips that ended. dip_wins_250: those that gained. dip_gain_pct_250: the sum of their gains, percent.
+    hold_pct_250: what holding on gained meanwhile; NaN before there are as many bars.
     """
     starts = np.zeros(rsi.shape, dtype=np.bool_)
     starts[1:] = (rsi[1:] < DIP_RSI) & (rsi[:-1] >= DIP_RSI)
@@ -45,9 +46,7 @@ def dip_record(opened: Floats, high: Floats, close: Floats, ema9: Floats, rsi: F
     return columns
 
 
-def _gains(
-    day: Positions, symbol: Positions, opened: Floats, high: Floats, close: Floats, ema9: Floats
-) -> Floats:
+def _gains(day: Positions, symbol: Positions, opened: Floats, high: Floats, close: Floats, ema9: Floats) -> Floats:
     """Return each dip's gain in percent. day, symbol: (k,) where it began."""
     bought = opened[day + 1, symbol]
     sold = close[day + 1 + HOLD_BARS, symbol].copy()

@@ -11,6 +11,7 @@ from trading.values import Quantity, Side, Symbol
 
 # Kite takes tags of at most 20 letters and digits; 20 of base32 keep 100 bits of the hash.
 TAG_LENGTH = 20
+_KEY_PARTS = 5
 
 
 class OrderState(StrEnum):
@@ -59,18 +60,23 @@ class OrderEvent(StrEnum):
     FILL = "fill"
     CANCEL = "cancel"  # our request went out
     CONFIRM_CANCEL = "confirm_cancel"
+    FAIL = "fail"  # refused for want of money, and may be tried again
+    GIVE_UP = "give_up"  # what failed was tried again as another order, or its time for that is over
     EXPIRE = "expire"  # the day ended
 
 
 _S, _E = OrderState, OrderEvent
 
-FINAL = frozenset({_S.DENIED, _S.NOT_PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.FAILED, _S.EXPIRED})
-LIVE = frozenset(_S) - FINAL
+FINAL = frozenset({_S.DENIED, _S.NOT_PLACED, _S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED})
+# Neither at the broker nor holding money back, and not over: it may be tried again, as another order.
+WAITING = frozenset({_S.FAILED})
+LIVE = frozenset(_S) - FINAL - WAITING
 
 # How far an order has come. PLANNED and SENDING stand below UNKNOWN: a book that shows the order proves it was sent.
 _PROGRESS = (_S.PLANNED, _S.SENDING, _S.UNKNOWN, _S.ACKED, _S.PARKED, _S.OPEN, _S.PARTIAL, _S.CANCELLING)
 _AT_BROKER = (_S.ACKED, _S.PARKED, _S.OPEN, _S.PARTIAL, _S.CANCELLING)
 _REPORTABLE = frozenset(_AT_BROKER) - {_S.CANCELLING} | {_S.FILLED, _S.CANCELLED, _S.REJECTED, _S.EXPIRED}
+_WAS_SENT = (*_AT_BROKER, *FINAL - {_S.DENIED, _S.NOT_PLACED}, *WAITING)
 
 _Key = tuple[OrderState, OrderEvent]
 
@@ -94,6 +100,8 @@ TRANSITIONS: Mapping[_Key, OrderState] = {
     (_S.ACKED, _E.REJECT): _S.REJECTED,
     (_S.PARKED, _E.REJECT): _S.REJECTED,
     (_S.OPEN, _E.REJECT): _S.REJECTED,
+    **_rows((_S.SENDING, _S.ACKED, _S.PARKED, _S.OPEN), _E.FAIL, _S.FAILED),
+    (_S.FAILED, _E.GIVE_UP): _S.CANCELLED,
     (_S.ACKED, _E.RELEASE): _S.OPEN,
     (_S.PARKED, _E.RELEASE): _S.OPEN,
     # A cancel in flight does not stop fills: the race is decided by what arrives.
@@ -104,11 +112,11 @@ TRANSITIONS: Mapping[_Key, OrderState] = {
     **_rows(_AT_BROKER, _E.CONFIRM_CANCEL, _S.CANCELLED),
     **_rows(_AT_BROKER, _E.EXPIRE, _S.EXPIRED),
     # A sync may see the order in the book before the call that placed it returns: the book knew better.
-    **_rows((*_AT_BROKER, *FINAL - {_S.DENIED, _S.NOT_PLACED}), _E.ACCEPT, None),
-    **_rows((*_AT_BROKER, *FINAL - {_S.DENIED, _S.NOT_PLACED}), _E.LOSE_SIGHT, None),
+    **_rows(_WAS_SENT, _E.ACCEPT, None),
+    **_rows(_WAS_SENT, _E.LOSE_SIGHT, None),
     # A late fill is booked and alerted; a final state stays.
-    **_rows(FINAL, _E.FILL_PART, None),
-    **_rows(FINAL, _E.FILL, None),
+    **_rows((*FINAL, *WAITING), _E.FILL_PART, None),
+    **_rows((*FINAL, *WAITING), _E.FILL, None),
 }
 
 
@@ -134,11 +142,11 @@ def reported(state: OrderState, report_state: OrderState, filled: Quantity, quan
     """Return our state after a row of the broker's book. It only ever moves forward, so stale rows do no harm.
 
     report_state: the broker's word in our terms. filled: shares so far, of quantity; they decide over the word.
-    A final state stays; two different final rows of one order are for the caller to alert.
-    Raises ValueError for a word a broker cannot report, and for impossible quantities.
+    A final state stays, and so does a failed order, whatever its old row says; two different final rows of one order
+    are for the caller to alert. Raises ValueError for a word a broker cannot report, and for impossible quantities.
     """
     told = _told(report_state, filled, quantity)
-    if state in FINAL:
+    if state not in LIVE:
         return state
     return told if told in FINAL or _PROGRESS.index(told) > _PROGRESS.index(state) else state
 
@@ -156,6 +164,20 @@ def _told(word: OrderState, filled: Quantity, quantity: Quantity) -> OrderState:
     if filled:
         return OrderState.PARTIAL
     return OrderState.OPEN if word in (OrderState.PARTIAL, OrderState.FILLED) else word
+
+
+def failed_or_rejected(side: Side, kind: FailureKind | None, filled: Quantity, may_retry: bool) -> OrderState:
+    """Return what a refusal makes of an order: failed, to be tried again, only for a purchase there was no money for.
+
+    may_retry: whether there is a later session to try it for. Whatever else a broker refuses stays refused.
+    """
+    again = side is Side.BUY and kind is FailureKind.INSUFFICIENT_FUNDS and not filled and may_retry
+    return OrderState.FAILED if again else OrderState.REJECTED
+
+
+def retry_key(key: str, number: int) -> str:
+    """Return the intent key of a failed order's n-th try. key: of the first try, or of a later one."""
+    return ":".join(key.split(":")[:_KEY_PARTS]) + f":r{number}"
 
 
 def intent_key(strategy: str, day: date, symbol: Symbol, side: Side, leg: str) -> str:

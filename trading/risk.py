@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
 
 from trading.charges import charges
+from trading.order_form import DEFAULT_ROUTE, OrderType, Route
 from trading.values import Money, Price, Quantity, Side, Symbol, money, tick_size
 
 # A market buy placed after the close fills at an open that may gap above it. What gaps further meets the broker's own
@@ -17,7 +17,6 @@ GAP_BUFFER = Decimal("1.05")
 # The leg of a first buy. Other buy legs (re-entries) may add to what is held.
 ENTRY_LEG = "entry"
 
-OrderType = Literal["market", "limit"]
 Facts = Mapping[str, object]
 
 
@@ -35,8 +34,10 @@ class DenyCode(StrEnum):
     DUPLICATE_INTENT = "DUPLICATE_INTENT"
     PENDING_ORDER_EXISTS = "PENDING_ORDER_EXISTS"
     HOLDING_MISSING = "HOLDING_MISSING"
+    POSITION_CLOSED = "POSITION_CLOSED"
     STALE_FEATURES = "STALE_FEATURES"
     INVALID_QUANTITY = "INVALID_QUANTITY"
+    VENUE_UNSUPPORTED = "VENUE_UNSUPPORTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,21 @@ class Intent:
     leg: str
     reason: str
     facts: Facts = field(default_factory=dict)
+    route: Route = DEFAULT_ROUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """What the account's venue can be asked for. The session calendar is NSE's: another exchange has other days."""
+
+    name: str = "paper"
+    varieties: frozenset[str] = frozenset({"amo", "regular"})
+    exchanges: frozenset[str] = frozenset({"NSE"})
+    products: frozenset[str] = frozenset({"CNC"})
+    validities: frozenset[str] = frozenset({"DAY"})
+
+
+PAPER = Venue()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +84,7 @@ class AccountState:
     live_sell_symbols: frozenset[Symbol]
     max_open_positions: int
     max_order_value: Money
+    venue: Venue = PAPER
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +144,12 @@ def _turn(intent: Intent) -> tuple[int, Symbol, Side, str, Quantity, Price, Orde
 
 
 def _decide(intent: Intent, room: _Room) -> Approved | Refused:
-    refused = _refuse_form(intent) or _refuse_repeat(intent, room) or _refuse_limits(intent, room)
+    refused = (
+        _refuse_form(intent)
+        or _refuse_route(intent.route, room.state.venue)
+        or _refuse_repeat(intent, room)
+        or _refuse_limits(intent, room)
+    )
     if refused is not None:
         return Refused(intent, *refused)
     room.seen.add((intent.symbol, intent.side, intent.leg))
@@ -149,6 +171,20 @@ def _refuse_form(intent: Intent) -> tuple[DenyCode, Facts] | None:
         return DenyCode.TICK_SIZE, {"order_type": intent.order_type, "limit_price": _text(limit)}
     if limit is not None and (limit <= 0 or limit % tick_size(limit)):
         return DenyCode.TICK_SIZE, {"limit_price": _text(limit), "tick_size": _text(tick_size(limit))}
+    return None
+
+
+def _refuse_route(route: Route, venue: Venue) -> tuple[DenyCode, Facts] | None:
+    """Refuse what the venue cannot do, naming the field to change: an order is never silently sent another way."""
+    for name, value, able in (
+        ("default_variety", route.variety, venue.varieties),
+        ("default_exchange", route.exchange, venue.exchanges),
+        ("default_product", route.product, venue.products),
+        ("default_validity", route.validity, venue.validities),
+    ):
+        if value not in able:
+            facts = {"field": name, "value": value, "venue": venue.name, "supported": sorted(able)}
+            return DenyCode.VENUE_UNSUPPORTED, facts
     return None
 
 

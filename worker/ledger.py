@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from db.claims import LedgerRepository, Settlement
 from db.errors import is_temporary
 from db.executions import Bell, Execution
+from db.hand_backs import HandBackRepository
 from db.transaction import Database
 from worker.bells.ringing import Bells
 from worker.messages import message_id
@@ -25,6 +26,8 @@ log = structlog.get_logger(__name__)
 # While Postgres is away settling is tried again this often; the outcomes stay in memory, one a thread at most.
 RETRY_SECONDS = 0.5
 CLAIM_SECONDS = 30.0
+# A step may be inside a transaction at the moment it is interrupted: it is tried again after RETRY_SECONDS.
+INTERRUPT_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class _Finished:
     queue: str
     message_id: str
     settlement: Settlement | None
+    then: Callable[[], None] | None = None
 
 
 class Ledger:
@@ -56,6 +60,7 @@ class Ledger:
         self._finished: list[_Finished] = []
         self._doubtful: list[Bell] = []
         self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
         self._closing = False
         self._settling = asyncio.run_coroutine_threadsafe(self._settle_until_closed(), loop)
         self._settling.add_done_callback(_end_process_on_error)
@@ -63,8 +68,9 @@ class Ledger:
     def claim(self, bells: Sequence[Bell], *, alone: bool = False) -> Won:
         """Claim executions and hold them for their actors.
 
-        alone: nothing else runs in this process, so that an execution whose worker died before may be taken too.
-        Raises what the database raised; then nothing is held, and what may have been won is handed back.
+        alone: nothing else runs in this process, so that an execution whose worker died before may be taken too. What
+        ran until now is settled first: it would be lost with it. Raises what the database raised; then nothing is held,
+        and what may have been won is handed back.
         """
         if not bells:
             return Won(frozenset(), frozenset())
@@ -85,11 +91,15 @@ class Ledger:
         """Note how a held execution ended, before its message is finished."""
         self.settlements[key] = settlement
 
-    def finish(self, message: MessageProxy) -> None:
-        """Queue a message's outcome for the next batch; without one the message is only acknowledged."""
+    def finish(self, message: MessageProxy, then: Callable[[], None] | None = None) -> None:
+        """Queue a message's outcome for the next batch; without one the message is only acknowledged.
+
+        then: called on the event loop when the outcome is committed.
+        """
         key = message.message_id
         self.held.pop(key, None)
-        self._add(_Finished(message.queue_name, message.options["redis_message_id"], self.settlements.pop(key, None)))
+        settlement = self.settlements.pop(key, None)
+        self._add(_Finished(message.queue_name, message.options["redis_message_id"], settlement, then))
 
     def drop(self, queue: str, ids: Sequence[str]) -> None:
         """Acknowledge messages whose execution needs nothing: copies, cancelled and late ones."""
@@ -104,20 +114,32 @@ class Ledger:
             self._add(_Finished(message.queue_name, message.options["redis_message_id"], None))
 
     def close(self, seconds: float) -> None:
-        """Settle what is left, for so long at most. What Postgres does not take runs again under a new generation."""
+        """Settle what is left and give back what still runs, for so long at most.
+
+        What Postgres does not take runs again under a new generation.
+        """
         self._closing = True
         self.loop.call_soon_threadsafe(self._wake.set)
+        interrupting = asyncio.run_coroutine_threadsafe(self._interrupt(list(self.held.values())), self.loop)
         try:
             self._settling.result(seconds)
+            interrupting.result(seconds)
         except TimeoutError:
             log.warning("outcomes_dropped", count=len(self._finished), reason="Postgres did not come back in time")
             self._settling.cancel()
+            interrupting.cancel()
 
     def _add(self, finished: _Finished) -> None:
         self._finished.append(finished)
-        self.loop.call_soon_threadsafe(self._wake.set)
+        self.loop.call_soon_threadsafe(self._wake_settling)
+
+    def _wake_settling(self) -> None:
+        self._settled.clear()
+        self._wake.set()
 
     async def _claim(self, bells: Sequence[Bell], alone: bool) -> tuple[list[Execution], list[Bell]]:
+        if alone:
+            await self._settled.wait()
         async with self.database.transaction(None) as session:
             ledger = LedgerRepository(session)
             won = await ledger.claim(bells, self.worker, alone=alone)
@@ -127,6 +149,8 @@ class Ledger:
 
     async def _settle_until_closed(self) -> None:
         while not (self._closing and not self._finished and not self._doubtful):
+            if not self._finished and not self._doubtful:
+                self._settled.set()
             await self._wake.wait()
             self._wake.clear()
             doubtful, self._doubtful = self._doubtful, []
@@ -135,6 +159,7 @@ class Ledger:
                 await self._hand_back(doubtful)
                 doubtful = []
                 await self._settle_batch(batch)
+                _tell(batch)
             except Exception:
                 # Nothing may end this loop while the process takes work: put everything back and go on.
                 log.exception("settle_failed", outcomes=len(batch))
@@ -143,10 +168,28 @@ class Ledger:
                 await asyncio.sleep(RETRY_SECONDS)
                 self._wake.set()
 
+    async def _interrupt(self, executions: list[Execution]) -> None:
+        """Queue again what did not end in time. From then on its step is fenced, whatever it still does."""
+        for _ in range(INTERRUPT_TRIES if executions else 0):
+            try:
+                async with self.database.transaction(None) as session:
+                    ended = await HandBackRepository(session).interrupt(executions, self.worker)
+            except (DBAPIError, OSError) as error:
+                log.warning("postgres_away", error=str(error), interrupting=len(executions))
+                ended = set()
+            log.warning("executions_interrupted", executions=sorted(ended))
+            for one in executions:
+                if one.id in ended:
+                    self.held.pop(f"{one.id}.{one.generation}", None)
+            executions = [one for one in executions if one.id not in ended]
+            if not executions:
+                return
+            await asyncio.sleep(RETRY_SECONDS)
+
     async def _hand_back(self, bells: Sequence[Bell]) -> None:
         if bells:
             async with self.database.transaction(None) as session:
-                await LedgerRepository(session).hand_back(bells, self.worker)
+                await HandBackRepository(session).hand_back(bells, self.worker)
 
     async def _settle_batch(self, batch: list[_Finished]) -> None:
         settlements = [one.settlement for one in batch if one.settlement is not None]
@@ -184,6 +227,12 @@ class Ledger:
             return await self._commit([unstorable(alone, error)])
         half = len(settlements) // 2
         return [*await self._commit(settlements[:half]), *await self._commit(settlements[half:])]
+
+
+def _tell(batch: Sequence[_Finished]) -> None:
+    for one in batch:
+        if one.then is not None:
+            one.then()
 
 
 def _bell(execution: Execution) -> Bell:

@@ -10,7 +10,7 @@ from db.accounts import AccountRow
 from db.calendar import CalendarRepository
 from db.transaction import Database
 from trading.calendar import Calendar
-from trading.predictor import Estimator
+from trading.recipes import Estimator
 from worker.history import MarketHistory
 
 

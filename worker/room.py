@@ -9,33 +9,36 @@ class Room:
     def __init__(self, threads: int) -> None:
         self.threads = threads
         self._free = threads
-        self._emptying = False
+        self._next: object | None = None
         self._changed = threading.Condition()
 
     def take(self, seconds: float) -> int:
         """Take all the room there is, waiting for some. Returns 0 after so many seconds without."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._free > 0 and not self._emptying, seconds):
+            if not self._changed.wait_for(lambda: self._free > 0 and self._next is None, seconds):
                 return 0
             taken, self._free = self._free, 0
             return taken
 
-    def take_whole(self, seconds: float) -> bool:
-        """Take every place at once, so that nothing else runs. Meanwhile nobody takes more.
+    def take_whole(self, taker: object, seconds: float) -> bool:
+        """Take every place at once, so that nothing else runs. Returns False after so many seconds without.
 
-        Returns False after so many seconds: what runs is long, and other work shall not wait for it.
+        From the first call on nobody else takes any, until the taker has all or calls `forgo`.
         """
         with self._changed:
-            if self._emptying:
+            if not self._changed.wait_for(lambda: self._next in (None, taker), seconds):
                 return False
-            self._emptying = True
-            try:
-                alone = self._changed.wait_for(lambda: self._free == self.threads, seconds)
-                if alone:
-                    self._free = 0
-                return alone
-            finally:
-                self._emptying = False
+            self._next = taker
+            if not self._changed.wait_for(lambda: self._free == self.threads, seconds):
+                return False
+            self._free, self._next = 0, None
+            return True
+
+    def forgo(self, taker: object) -> None:
+        """Let others take again before the taker had its turn."""
+        with self._changed:
+            if self._next is taker:
+                self._next = None
                 self._changed.notify_all()
 
     def give(self, count: int) -> None:
@@ -43,3 +46,7 @@ class Room:
         with self._changed:
             self._free += count
             self._changed.notify_all()
+
+    def give_whole(self) -> None:
+        """Give back every place."""
+        self.give(self.threads)

@@ -9,16 +9,22 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Protocol
 
-from trading.orders import OrderState
+from trading.orders import FailureKind, OrderState
 from trading.values import Price, Quantity, Side, Symbol
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a venue can do. one_order_per_tag: a second placement under a tag answers with the first order."""
+    """What a venue can do. one_order_per_tag: a second placement under a tag answers with the first order.
+
+    exchanges, products, validities: what an order may name; anything else is refused before it is made.
+    """
 
     after_market_orders: bool
     one_order_per_tag: bool
+    exchanges: frozenset[str] = frozenset({"NSE"})
+    products: frozenset[str] = frozenset({"CNC"})
+    validities: frozenset[str] = frozenset({"DAY"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,14 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """What an order at the broker shall become. limit_price: None is market. quantity: in all, None leaves it."""
+
+    limit_price: Price | None
+    quantity: Quantity | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The broker has the order under its own id."""
 
@@ -43,9 +57,10 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The broker answered no, in its own words; the order does not exist there."""
+    """The broker answered no, in its own words; the order does not exist there. kind: what its words mean."""
 
     reason: str
+    kind: FailureKind = FailureKind.RMS_REJECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +92,10 @@ class BookFill:
 
 @dataclass(frozen=True, slots=True)
 class BookOrder:
-    """A row of the broker's order book. state: the broker's word in our terms; None when the word is not known."""
+    """A row of the broker's order book. state: the broker's word in our terms; None when the word is not known.
+
+    kind: of a rejected order, what the broker's reason means.
+    """
 
     broker_order_id: str
     tag: str
@@ -90,6 +108,7 @@ class BookOrder:
     state: OrderState | None
     reason: str | None
     fills: Sequence[BookFill]
+    kind: FailureKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +137,8 @@ class Broker(Protocol):
         """Send one order, once."""
         ...
 
-    async def change(
-        self, user_id: int, account_id: int, tag: str, limit_price: Price | None, at: datetime
-    ) -> PlaceOutcome:
-        """Set an order's price (None: market). Setting it twice is the same as once."""
+    async def change(self, user_id: int, account_id: int, tag: str, change: Change, at: datetime) -> PlaceOutcome:
+        """Set an order's price and quantity. Setting them twice is the same as once."""
         ...
 
     async def cancel(self, user_id: int, account_id: int, tag: str, at: datetime) -> PlaceOutcome:

@@ -3,14 +3,13 @@
 Every request first matches what rests, so that no outcome depends on which request came first.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import date, datetime
 
 from adapters.brokers.base import (
     Accepted,
-    BookFill,
-    BookOrder,
     Capabilities,
+    Change,
     Complete,
     Failed,
     NotSent,
@@ -18,23 +17,14 @@ from adapters.brokers.base import (
     PlaceOutcome,
     Refused,
 )
-from adapters.brokers.paper_match import RESTING, Shown, match, open_session, venue_turn
+from adapters.brokers.paper_match import RESTING, Shown, match, open_session
+from adapters.brokers.paper_rows import complete_book, order_row
 from adapters.prices.base import PriceSource, PriceSourceError
 from db.paper import PaperBookRow, PaperOrderRow, PaperRepository
 from db.transaction import Database
 from trading.bars import Quote
 from trading.calendar import Calendar
-from trading.orders import OrderState
-from trading.values import Price, Side, Symbol
-
-_STATES = {
-    "parked": OrderState.PARKED,
-    "open": OrderState.OPEN,
-    "complete": OrderState.FILLED,
-    "cancelled": OrderState.CANCELLED,
-    "rejected": OrderState.REJECTED,
-    "expired": OrderState.EXPIRED,
-}
+from trading.values import Quantity, Side, Symbol
 
 _Wanted = set[tuple[date, Symbol]]
 
@@ -69,28 +59,31 @@ class PaperBroker:
             if placement.side is Side.SELL:
                 held = await book.free_shares(account_id, placement.symbol)
                 if placement.quantity > held:
-                    return Refused(f"holding {held} of {placement.symbol}, cannot sell {placement.quantity}")
-            order = _order(user_id, account_id, placement, at)
+                    return _short_of_shares(placement.symbol, held, placement.quantity)
+            order = order_row(user_id, account_id, placement, at)
             book.add(order)
             match([order], money, shown, self._calendar, at)
         return Accepted(order.broker_order_id)
 
-    async def change(
-        self, user_id: int, account_id: int, tag: str, limit_price: Price | None, at: datetime
-    ) -> PlaceOutcome:
-        """Set an order's price (None: market). What filled before the change stays filled and is accepted."""
+    async def change(self, user_id: int, account_id: int, tag: str, change: Change, at: datetime) -> PlaceOutcome:
+        """Set an order's price and quantity. What filled before the change stays filled and is accepted."""
 
-        def reprice(order: PaperOrderRow) -> None:
-            order.limit_price = limit_price
-            order.order_type = "market" if limit_price is None else "limit"
+        async def alter(book: PaperRepository, order: PaperOrderRow) -> Refused | None:
+            if change.quantity is not None and (refused := await self._refuse_size(book, order, change.quantity)):
+                return refused
+            order.quantity = change.quantity or order.quantity
+            order.limit_price = change.limit_price
+            order.order_type = "market" if change.limit_price is None else "limit"
+            return None
 
-        return await self._alter(user_id, account_id, tag, at, reprice, settled="complete")
+        return await self._alter(user_id, account_id, tag, at, alter, settled="complete")
 
     async def cancel(self, user_id: int, account_id: int, tag: str, at: datetime) -> PlaceOutcome:
         """End an order, unless the market came to it first."""
 
-        def end(order: PaperOrderRow) -> None:
+        async def end(_: PaperRepository, order: PaperOrderRow) -> Refused | None:
             order.word = "cancelled"
+            return None
 
         return await self._alter(user_id, account_id, tag, at, end, settled="cancelled")
 
@@ -100,7 +93,7 @@ class PaperBroker:
             rows = PaperRepository(session)
             wanted = self._opened(_wanted(await rows.resting(account_id)), at)
             if not wanted:
-                return _complete(await rows.book(account_id, since))
+                return complete_book(await rows.book(account_id, since))
         try:
             shown = await self._look(wanted, at)
         except PriceSourceError as error:
@@ -108,7 +101,7 @@ class PaperBroker:
         async with self._database.transaction(user_id) as session:
             rows = PaperRepository(session)
             await self._matched(rows, account_id, shown, at)
-            return _complete(await rows.book(account_id, since))
+            return complete_book(await rows.book(account_id, since))
 
     async def _alter(
         self,
@@ -116,7 +109,7 @@ class PaperBroker:
         account_id: int,
         tag: str,
         at: datetime,
-        alter: Callable[[PaperOrderRow], None],
+        alter: Callable[[PaperRepository, PaperOrderRow], Awaitable[Refused | None]],
         settled: str,
     ) -> PlaceOutcome:
         """Match, then alter the order if it still rests. settled: the word that needs no altering any more."""
@@ -133,11 +126,19 @@ class PaperBroker:
             if order is None:
                 return Refused(f"no order {tag}")
             if order.word in RESTING:
-                alter(order)
+                if refused := await alter(book, order):
+                    return refused
                 match([order], money, shown, self._calendar, at)
             elif order.word != settled:
                 return Refused(f"order {tag} is {order.word}")
             return Accepted(order.broker_order_id)
+
+    async def _refuse_size(self, book: PaperRepository, order: PaperOrderRow, wanted: Quantity) -> Refused | None:
+        """Return why an order may not be of that size; what it offers already is free for it."""
+        if order.side != Side.SELL:
+            return None
+        held = await book.free_shares(order.account_id, order.symbol) + order.quantity
+        return _short_of_shares(order.symbol, held, wanted) if wanted > held else None
 
     async def _matched(self, book: PaperRepository, account_id: int, shown: Shown, at: datetime) -> PaperBookRow:
         """Lock the book and match what rests in it. Returns the book."""
@@ -170,45 +171,9 @@ class PaperBroker:
         return None if session.opens <= at < session.closes else f"the session of {session.day} is not open"
 
 
+def _short_of_shares(symbol: str, held: Quantity, wanted: Quantity) -> Refused:
+    return Refused(f"holding {held} of {symbol}, cannot sell {wanted}")
+
+
 def _wanted(orders: Iterable[PaperOrderRow]) -> _Wanted:
     return {(order.session_day, Symbol(order.symbol)) for order in orders}
-
-
-def _order(user_id: int, account_id: int, placement: Placement, at: datetime) -> PaperOrderRow:
-    return PaperOrderRow(
-        account_id=account_id,
-        user_id=user_id,
-        tag=placement.tag,
-        symbol=placement.symbol,
-        side=placement.side.value,
-        order_type="market" if placement.limit_price is None else "limit",
-        limit_price=placement.limit_price,
-        quantity=placement.quantity,
-        word="parked" if placement.variety == "amo" else "open",
-        session_day=placement.session_day,
-        placed_at=at,
-        filled_quantity=0,
-    )
-
-
-def _complete(orders: Iterable[PaperOrderRow]) -> Complete:
-    return Complete([_reported(order) for order in sorted(orders, key=venue_turn)])
-
-
-def _reported(order: PaperOrderRow) -> BookOrder:
-    fills: list[BookFill] = []
-    if order.fill_price is not None and order.filled_at is not None:
-        fills = [BookFill(f"{order.broker_order_id}-1", order.filled_quantity, order.fill_price, order.filled_at)]
-    return BookOrder(
-        broker_order_id=order.broker_order_id,
-        tag=order.tag,
-        symbol=Symbol(order.symbol),
-        side=Side(order.side),
-        quantity=order.quantity,
-        filled=order.filled_quantity,
-        limit_price=order.limit_price,
-        word=order.word,
-        state=_STATES.get(order.word),
-        reason=order.reason,
-        fills=fills,
-    )

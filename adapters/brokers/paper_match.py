@@ -46,8 +46,9 @@ def _match(
     at: datetime,
 ) -> None:
     price = _price(order, quote) if quote is not None else None
-    if price is not None:
-        _fill(order, book, price, session, at)
+    if quote is not None and price is not None:
+        at_open = order.word == "parked" and price == quote.open
+        _fill(order, book, price, session.opens if at_open else min(at, session.closes))
     elif quote is not None and at >= session.closes:
         order.word, order.reason = "expired", "the session ended"
     elif quote is None and _next_opened(calendar, session, at):
@@ -74,7 +75,7 @@ def _price(order: PaperOrderRow, quote: Quote) -> Price | None:
     return min(quote.open, limit) if quote.low <= limit else None
 
 
-def _fill(order: PaperOrderRow, book: PaperBookRow, price: Price, session: Session, at: datetime) -> None:
+def _fill(order: PaperOrderRow, book: PaperBookRow, price: Price, at: datetime) -> None:
     side = Side(order.side)
     value = money(order.quantity * price)
     cost = charges(side, order.quantity, price, order.session_day).total
@@ -82,6 +83,5 @@ def _fill(order: PaperOrderRow, book: PaperBookRow, price: Price, session: Sessi
         order.word, order.reason = "rejected", f"insufficient funds: needs {value + cost}, has {book.cash}"
         return
     book.cash += value - cost if side is Side.SELL else -value - cost
-    at_open = order.word == "parked" and order.limit_price is None
-    order.filled_at = session.opens if at_open else min(at, session.closes)
-    order.word, order.fill_price, order.filled_quantity = "complete", price, order.quantity
+    order.filled_at, order.word = at, "complete"
+    order.fill_price, order.filled_quantity = price, order.quantity

@@ -447,6 +447,7 @@ def upgrade() -> None:
         sa.Column("features", postgresql.JSONB(), nullable=False),
         sa.Column("left_out", postgresql.JSONB(), nullable=False),
         sa.Column("model_version", sa.String(length=16), nullable=True),
+        sa.Column("price_model_version", sa.String(length=16), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
             ["parameter_hash"], ["parameter_sets.hash"], name=op.f("fk_feature_snapshots_parameter_hash_parameter_sets")
@@ -469,6 +470,7 @@ def upgrade() -> None:
         sa.Column("algorithm", sa.String(length=64), nullable=False),
         sa.Column("training_data_path", sa.String(length=512), nullable=False),
         sa.Column("parameter_hash", sa.String(length=64), nullable=False),
+        sa.Column("features", postgresql.JSONB(), nullable=True),
         sa.Column("seed", sa.Integer(), nullable=False),
         sa.Column("activate", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
@@ -678,6 +680,9 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "default_variety IN ('AMO', 'REGULAR')", name=op.f("ck_user_trading_config_default_variety")
         ),
+        sa.CheckConstraint(
+            "buy_risk_reward <= strong_buy_risk_reward", name=op.f("ck_user_trading_config_buy_risk_reward_order")
+        ),
         sa.CheckConstraint("buy_risk_reward BETWEEN 1 AND 100", name=op.f("ck_user_trading_config_buy_risk_reward")),
         sa.CheckConstraint(
             "chart_quality_max_extreme_candle_frequency BETWEEN 0 AND 100",
@@ -695,7 +700,10 @@ def upgrade() -> None:
             "chart_quality_min_score BETWEEN 0 AND 100", name=op.f("ck_user_trading_config_chart_quality_min_score")
         ),
         sa.CheckConstraint(
-            "default_stop_loss_pct BETWEEN 0 AND 1", name=op.f("ck_user_trading_config_default_stop_loss_pct")
+            "default_stop_loss_pct BETWEEN 0.001 AND 1", name=op.f("ck_user_trading_config_default_stop_loss_pct")
+        ),
+        sa.CheckConstraint(
+            "default_target_pct <= strong_buy_target_pct", name=op.f("ck_user_trading_config_default_target_pct_order")
         ),
         sa.CheckConstraint(
             "default_target_pct BETWEEN 0 AND 1", name=op.f("ck_user_trading_config_default_target_pct")
@@ -722,7 +730,13 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "min_combined_score BETWEEN 0 AND 100", name=op.f("ck_user_trading_config_min_combined_score")
         ),
-        sa.CheckConstraint("min_stop_loss_pct BETWEEN 0 AND 1", name=op.f("ck_user_trading_config_min_stop_loss_pct")),
+        sa.CheckConstraint(
+            "min_stop_loss_pct < tight_stop_loss_pct AND min_stop_loss_pct < default_stop_loss_pct",
+            name=op.f("ck_user_trading_config_min_stop_loss_pct_order"),
+        ),
+        sa.CheckConstraint(
+            "min_stop_loss_pct BETWEEN 0.001 AND 1", name=op.f("ck_user_trading_config_min_stop_loss_pct")
+        ),
         sa.CheckConstraint(
             "ml_confidence_threshold BETWEEN 0 AND 1", name=op.f("ck_user_trading_config_ml_confidence_threshold")
         ),
@@ -733,6 +747,10 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "news_sentiment_min_articles BETWEEN 0 AND 1000",
             name=op.f("ck_user_trading_config_news_sentiment_min_articles"),
+        ),
+        sa.CheckConstraint(
+            "news_sentiment_neg_threshold < news_sentiment_pos_threshold",
+            name=op.f("ck_user_trading_config_news_sentiment_neg_threshold_order"),
         ),
         sa.CheckConstraint(
             "news_sentiment_neg_threshold BETWEEN -1 AND 1",
@@ -746,23 +764,37 @@ def upgrade() -> None:
             "paper_trading_initial_capital BETWEEN 1 AND 1000000000",
             name=op.f("ck_user_trading_config_paper_trading_initial_capital"),
         ),
-        sa.CheckConstraint("rsi_extreme_oversold < rsi_oversold", name=op.f("ck_user_trading_config_oversold_order")),
+        sa.CheckConstraint(
+            "rsi_extreme_oversold < rsi_oversold", name=op.f("ck_user_trading_config_rsi_extreme_oversold_order")
+        ),
         sa.CheckConstraint(
             "rsi_extreme_oversold BETWEEN 0 AND 30", name=op.f("ck_user_trading_config_rsi_extreme_oversold")
         ),
         sa.CheckConstraint(
             "rsi_near_oversold BETWEEN 30 AND 50", name=op.f("ck_user_trading_config_rsi_near_oversold")
         ),
+        sa.CheckConstraint("rsi_oversold < rsi_near_oversold", name=op.f("ck_user_trading_config_rsi_oversold_order")),
         sa.CheckConstraint("rsi_oversold BETWEEN 0 AND 50", name=op.f("ck_user_trading_config_rsi_oversold")),
         sa.CheckConstraint("rsi_period BETWEEN 2 AND 50", name=op.f("ck_user_trading_config_rsi_period")),
         sa.CheckConstraint(
+            "strong_buy_risk_reward <= excellent_risk_reward",
+            name=op.f("ck_user_trading_config_strong_buy_risk_reward_order"),
+        ),
+        sa.CheckConstraint(
             "strong_buy_risk_reward BETWEEN 1 AND 100", name=op.f("ck_user_trading_config_strong_buy_risk_reward")
+        ),
+        sa.CheckConstraint(
+            "strong_buy_target_pct <= excellent_target_pct",
+            name=op.f("ck_user_trading_config_strong_buy_target_pct_order"),
         ),
         sa.CheckConstraint(
             "strong_buy_target_pct BETWEEN 0 AND 1", name=op.f("ck_user_trading_config_strong_buy_target_pct")
         ),
         sa.CheckConstraint(
-            "tight_stop_loss_pct BETWEEN 0 AND 1", name=op.f("ck_user_trading_config_tight_stop_loss_pct")
+            "tight_stop_loss_pct < default_stop_loss_pct", name=op.f("ck_user_trading_config_tight_stop_loss_pct_order")
+        ),
+        sa.CheckConstraint(
+            "tight_stop_loss_pct BETWEEN 0.001 AND 1", name=op.f("ck_user_trading_config_tight_stop_loss_pct")
         ),
         sa.CheckConstraint("user_capital BETWEEN 1 AND 10000000", name=op.f("ck_user_trading_config_user_capital")),
         sa.ForeignKeyConstraint(
@@ -951,6 +983,7 @@ def upgrade() -> None:
         sa.Column("reset_ready", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("last_rsi", sa.Double(), nullable=True),
         sa.Column("last_rsi_day", sa.Date(), nullable=True),
+        sa.Column("seen_price", sa.Numeric(precision=18, scale=4), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("(closed_at IS NULL) = (quantity > 0)", name=op.f("ck_positions_closed")),
@@ -969,6 +1002,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_positions_user_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_positions")),
     )
+    op.create_index(op.f("ix_positions_closed_at"), "positions", ["closed_at"], unique=False)
     op.create_index(op.f("ix_positions_exit_reason"), "positions", ["exit_reason"], unique=False)
     op.create_index(op.f("ix_positions_user_id_closed_at"), "positions", ["user_id", "closed_at"], unique=False)
     op.create_index(
@@ -1060,6 +1094,13 @@ def upgrade() -> None:
         sa.UniqueConstraint(
             "strategy", "parameter_hash", "day", "symbol", name=op.f("uq_signals_strategy_parameter_hash_day_symbol")
         ),
+    )
+    op.create_index(
+        "ix_signals_active",
+        "signals",
+        ["strategy", "parameter_hash", "day"],
+        unique=False,
+        postgresql_where="status = 'active'",
     )
     op.create_index(op.f("ix_signals_day"), "signals", ["day"], unique=False)
     op.create_index(op.f("ix_signals_snapshot_id"), "signals", ["snapshot_id"], unique=False)
@@ -1158,11 +1199,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("account_id", "broker_order_id", name=op.f("uq_orders_account_id_broker_order_id")),
         sa.UniqueConstraint("account_id", "intent_key", name=op.f("uq_orders_account_id_intent_key")),
     )
-    op.create_index(op.f("ix_orders_account_id"), "orders", ["account_id"], unique=False)
+    op.create_index(op.f("ix_orders_account_id_tag"), "orders", ["account_id", "tag"], unique=False)
+    op.create_index(op.f("ix_orders_execution_id"), "orders", ["execution_id"], unique=False)
     op.create_index(
         "ix_orders_failed", "orders", ["account_id", "retry_until"], unique=False, postgresql_where="status = 'failed'"
     )
     op.create_index(op.f("ix_orders_order_id"), "orders", ["order_id"], unique=False)
+    op.create_index(op.f("ix_orders_session_day"), "orders", ["session_day"], unique=False)
     op.create_index(op.f("ix_orders_user_id_created_at"), "orders", ["user_id", "created_at"], unique=False)
     op.create_index(op.f("ix_orders_user_id_updated_at"), "orders", ["user_id", "updated_at"], unique=False)
     op.create_index(
@@ -1361,12 +1404,15 @@ def downgrade() -> None:
     op.drop_index("ix_orders_user_status_symbol_time", table_name="orders")
     op.drop_index(op.f("ix_orders_user_id_updated_at"), table_name="orders")
     op.drop_index(op.f("ix_orders_user_id_created_at"), table_name="orders")
+    op.drop_index(op.f("ix_orders_session_day"), table_name="orders")
     op.drop_index(op.f("ix_orders_order_id"), table_name="orders")
     op.drop_index("ix_orders_failed", table_name="orders", postgresql_where="status = 'failed'")
-    op.drop_index(op.f("ix_orders_account_id"), table_name="orders")
+    op.drop_index(op.f("ix_orders_execution_id"), table_name="orders")
+    op.drop_index(op.f("ix_orders_account_id_tag"), table_name="orders")
     op.drop_table("orders")
     op.drop_index(op.f("ix_signals_snapshot_id"), table_name="signals")
     op.drop_index(op.f("ix_signals_day"), table_name="signals")
+    op.drop_index("ix_signals_active", table_name="signals", postgresql_where="status = 'active'")
     op.drop_table("signals")
     op.drop_index(op.f("ix_schedule_subscriptions_user_id"), table_name="schedule_subscriptions")
     op.drop_index(op.f("ix_schedule_subscriptions_schedule_id_id"), table_name="schedule_subscriptions")
@@ -1374,6 +1420,7 @@ def downgrade() -> None:
     op.drop_index("uq_positions_open", table_name="positions", postgresql_where="closed_at IS NULL")
     op.drop_index(op.f("ix_positions_user_id_closed_at"), table_name="positions")
     op.drop_index(op.f("ix_positions_exit_reason"), table_name="positions")
+    op.drop_index(op.f("ix_positions_closed_at"), table_name="positions")
     op.drop_table("positions")
     op.drop_index(op.f("ix_portfolio_snapshots_user_id_date"), table_name="portfolio_snapshots")
     op.drop_table("portfolio_snapshots")

@@ -19,9 +19,9 @@ config = typer.Typer(
 
 @config.command()
 def show(user: Owner, version: Version = None, json: o.Json = False) -> None:
-    """Show every field: what differs from the default is marked, and so is what is reserved."""
+    """Show every field by its purpose: what differs from the default is marked, and so is what is reserved."""
     from ops.cli.tables import print_json, print_rows
-    from trading.config import DEFAULTS, RESERVED
+    from trading.config import RESERVED
     from trading.config_changes import to_json
 
     async def look(session: "AsyncSession", user_id: int) -> tuple[Any, dict[str, bool]]:
@@ -29,20 +29,11 @@ def show(user: Owner, version: Version = None, json: o.Json = False) -> None:
         return await configs.snapshot(user_id, version), await configs.task_schedule(user_id)
 
     found, tasks = _read(user, look)
-    values, defaults = to_json(found.config), to_json(DEFAULTS)
+    values = to_json(found.config)
     if json:
         print_json({"version": found.version, "config": values, "task_schedule": tasks, "reserved": sorted(RESERVED)})
         return
-    rows = [
-        {
-            "field": name,
-            "value": "off" if value is None else value,
-            "default": "" if value == defaults[name] else ("off" if defaults[name] is None else defaults[name]),
-            "note": "reserved: nothing reads news yet" if name in RESERVED else "",
-        }
-        for name, value in values.items()
-    ]
-    print_rows(f"Configuration of {user}, version {found.version}", rows)
+    print_rows(f"Configuration of {user}, version {found.version}", _by_purpose(values))
     typer.echo("tasks: " + ", ".join(f"{task} {'on' if fires else 'OFF'}" for task, fires in tasks.items()))
 
 
@@ -56,6 +47,8 @@ def set_fields(
     json: o.Json = False,
 ) -> None:
     """Change fields; all of them or, when one cannot be, none.
+
+    An order sync that is switched off goes on while an account has live orders.
 
     [bold]Examples[/bold]
 
@@ -139,6 +132,24 @@ def versions(user: Owner, json: o.Json = False) -> None:
         print_rows("Versions (times in IST)", found)
 
 
+def _by_purpose(values: dict[str, Any]) -> list[dict[str, Any]]:
+    from trading.config import DEFAULTS, GROUPS, RESERVED
+    from trading.config_changes import to_json
+
+    defaults = to_json(DEFAULTS)
+    return [
+        {
+            "for": purpose if name == names[0] else "",
+            "field": name,
+            "value": _said(values[name]),
+            "default": "" if values[name] == defaults[name] else _said(defaults[name]),
+            "note": "reserved: nothing reads news yet" if name in RESERVED else "",
+        }
+        for purpose, names in GROUPS.items()
+        for name in names
+    ]
+
+
 def _configs(session: "AsyncSession") -> Any:
     from db.configs import UserTradingConfigRepository
 
@@ -173,7 +184,7 @@ def _change(user: str, as_: str | None, change: Any, *, as_json: bool) -> None:
         after = await change(session, user_id, actor)
         return {"user_id": user_id, "version": after.version}
 
-    say_done(changing(as_, work), "what begins from now on uses it", as_json=as_json)
+    say_done(changing(as_, work), "the configuration of what begins from now on", as_json=as_json)
 
 
 def _pair(text: str) -> tuple[str, Any]:

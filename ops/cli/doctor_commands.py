@@ -6,12 +6,13 @@ import typer
 def diagnose(*, as_json: bool) -> None:
     """Print every check. Ends with code 1 when one failed."""
     from dataclasses import asdict
+    from datetime import UTC, datetime
 
     from ops.cli.reach import with_servers
     from ops.cli.tables import console, print_json
     from ops.doctor import examine
 
-    checks = with_servers(examine)
+    checks = with_servers(lambda database, urls: examine(database, urls, datetime.now(UTC)))
     if as_json:
         print_json({"checks": [asdict(one) for one in checks]})
     else:

@@ -16,6 +16,7 @@ from ops.local import LocalServerError
 from ops.procfile import ProcfileError
 from ops.replay.drive import DoorError, StalledError
 from ops.replay.plan import ReplayError
+from ops.training import TrainingNotDoneError
 from trading.config import ConfigError
 from trading.errors import TradingError
 
@@ -23,7 +24,7 @@ FAILED, BAD_INPUT = 1, 2
 
 # Errors of ours that say all three themselves.
 _BAD_INPUT_KINDS = (ReplayError, PriceSourceError, ConfigError, ProcfileError, TradingError)
-_FAILED_KINDS = (DatabaseError, LocalServerError, DoorError, StalledError, ReleaseError)
+_FAILED_KINDS = (DatabaseError, LocalServerError, DoorError, StalledError, ReleaseError, TrainingNotDoneError)
 
 _CURES = {
     errno.EACCES: "check the rights of that place, or work from a folder that you may write to",

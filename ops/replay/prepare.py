@@ -7,14 +7,15 @@ from db.bars import BarRepository
 from db.clock import ClockRepository
 from db.configs import DEFAULT_STRATEGY
 from db.executions import ServiceTaskRepository
-from db.models import MLModelRepository
 from db.service_status import ServiceStatusRepository
+from db.training_jobs import MLTrainingJobRepository, TrainingRequest
 from db.transaction import Database
 from db.users import UserRepository
 from ops.replay.plan import Plan
 from ops.replay.users import ReplayUser, replay_users
 from ops.schema import make_ready
 from trading.config import DEFAULTS
+from trading.recipes import VERDICT_CLASSIFIER, Recipe
 from trading.strategies.registry import strategy_named
 
 # Rows a statement: large enough to be quick, small enough to show progress.
@@ -78,7 +79,6 @@ async def _request_training(database: Database, plan: Plan) -> None:
     parameters = strategy_named(DEFAULT_STRATEGY).parameters(DEFAULTS)  # stored with the first user's configuration
     at = plan.sessions[0].closes + TRAIN_AFTER_CLOSE
     async with database.transaction(None) as session:
-        job_id = await MLModelRepository(session).request(
-            DEFAULT_STRATEGY, parameters.hash, plan.request.seed, activate=True
-        )
+        recipe = Recipe(VERDICT_CLASSIFIER, seed=plan.request.seed)
+        job_id = await MLTrainingJobRepository(session).request(TrainingRequest(recipe, parameters, activate=True))
         await ServiceTaskRepository(session).request("train", "ml", str(job_id), at, at + TRAIN_USEFUL)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.brokers.base import Accepted, BookOrder, Broker, Complete, Failed, NotSent, Placement, Refused
+from adapters.brokers.base import Accepted, BookOrder, Broker, Change, Complete, Failed, NotSent, Placement, Refused
 from adapters.brokers.registry import VENUES, open_broker
 from db.users import SignedUp
 from ops.local import Servers
@@ -104,10 +104,23 @@ async def test_a_price_set_twice_is_set_once(venue: Venue) -> None:
     await venue.broker.place(user, account, BUY, venue.evening)
     await venue.broker.place(user, account, SELL, venue.next_opens)
     for _ in range(2):
-        changed = await venue.broker.change(user, account, SELL.tag, Decimal("121.00"), venue.next_opens)
+        changed = await venue.broker.change(user, account, SELL.tag, Change(Decimal("121.00")), venue.next_opens)
         assert isinstance(changed, Accepted)
     sale = next(order for order in await venue.orders() if order.tag == SELL.tag)
     assert (sale.state, sale.limit_price) == (OrderState.OPEN, Decimal("121.00"))
+
+
+async def test_a_sale_grows_to_what_is_held_and_not_beyond(venue: Venue) -> None:
+    user, account = venue.who.user_id, venue.who.account_id
+    await venue.broker.place(user, account, BUY, venue.evening)
+    await venue.broker.place(user, account, replace(SELL, quantity=4), venue.next_opens)
+    for _ in range(2):
+        grown = await venue.broker.change(user, account, SELL.tag, Change(SELL.limit_price, 10), venue.next_opens)
+        assert isinstance(grown, Accepted)
+    too_many = await venue.broker.change(user, account, SELL.tag, Change(SELL.limit_price, 11), venue.next_opens)
+    assert isinstance(too_many, Refused)
+    sale = next(order for order in await venue.orders() if order.tag == SELL.tag)
+    assert (sale.quantity, sale.limit_price) == (10, SELL.limit_price)
 
 
 async def test_a_cancelled_order_never_fills(venue: Venue) -> None:
@@ -124,7 +137,7 @@ async def test_what_ended_cannot_be_changed_or_cancelled(venue: Venue) -> None:
     await venue.broker.place(user, account, BUY, venue.evening)
     await venue.broker.place(user, account, SELL, venue.next_opens)
     assert (await venue.orders(at_close_of_next=True))[-1].state is OrderState.EXPIRED
-    assert isinstance(await venue.broker.change(user, account, SELL.tag, None, venue.next_closes), Refused)
+    assert isinstance(await venue.broker.change(user, account, SELL.tag, Change(None), venue.next_closes), Refused)
     assert isinstance(await venue.broker.cancel(user, account, SELL.tag, venue.next_closes), Refused)
     assert isinstance(await venue.broker.cancel(user, account, "NOBODY", venue.next_closes), Refused)
 
@@ -135,7 +148,7 @@ async def test_a_venue_that_cannot_see_prices_says_so_and_changes_nothing(venue:
     venue.prices.broken = True
     assert isinstance(await venue.broker.book(user, account, DAY, venue.next_opens), Failed)
     assert isinstance(await venue.broker.place(user, account, SELL, venue.next_opens), NotSent)
-    assert isinstance(await venue.broker.change(user, account, BUY.tag, None, venue.next_opens), NotSent)
+    assert isinstance(await venue.broker.change(user, account, BUY.tag, Change(None), venue.next_opens), NotSent)
     assert isinstance(await venue.broker.cancel(user, account, BUY.tag, venue.next_opens), NotSent)
     venue.prices.broken = False
     (order,) = await venue.orders()

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from adapters.brokers.base import Accepted, BookOrder, Complete, Placement, PlaceOutcome, Refused
+from adapters.brokers.base import Accepted, BookOrder, Change, Complete, Placement, PlaceOutcome, Refused
 from adapters.brokers.paper import PaperBroker
 from db.users import SignedUp
 from ops.local import Servers
@@ -57,7 +57,7 @@ class Paper:
         return await self.broker.place(self.who.user_id, self.who.account_id, placement, at)
 
     async def market(self, tag: str, at: datetime) -> PlaceOutcome:
-        return await self.broker.change(self.who.user_id, self.who.account_id, tag, None, at)
+        return await self.broker.change(self.who.user_id, self.who.account_id, tag, Change(None), at)
 
     async def book(self, at: datetime) -> dict[str, BookOrder]:
         book = await self.broker.book(self.who.user_id, self.who.account_id, DAY, at)

@@ -8,6 +8,8 @@ from sqlalchemy import text
 
 from db.claims import LedgerRepository, NoLeaseError, Settlement
 from db.executions import Bell, Execution, Fenced, FollowUp, ServiceTaskRepository
+from db.hand_backs import HandBackRepository
+from db.losses import LossRepository
 from db.sweeps import SweepRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
@@ -119,8 +121,8 @@ async def test_work_taken_back_fences_the_worker_that_held_it(database: Database
         await WorkerRepository(session).expire("w1")
     async with database.transaction(None) as session:
         workers = WorkerRepository(session)
-        dead = await workers.lock_dead(await workers.dead(patient=True))
-        assert len((await SweepRepository(session).take_back(dead)).queued) == 1
+        dead = await workers.lock_dead(await workers.dead(patient=True), patient=True)
+        assert len((await LossRepository(session).take_back(dead)).queued) == 1
         await workers.end(dead)
     with pytest.raises(Fenced):
         async with database.transaction(asha.user_id) as session:
@@ -136,5 +138,5 @@ async def test_what_never_began_is_handed_back_without_costing_an_attempt(databa
     bell = await queued(database, "prices")
     await claim(database, [bell], await worker(database))
     async with database.transaction(None) as session:
-        await LedgerRepository(session).hand_back([bell], "w1")
+        await HandBackRepository(session).hand_back([bell], "w1")
     assert await scalar(database, "SELECT status || attempt || generation FROM service_task_execution") == "queued02"

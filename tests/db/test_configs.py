@@ -2,21 +2,28 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from db.claims import LedgerRepository
 from db.configs import ConfigSnapshot, UserTradingConfigRepository
 from db.transaction import Database
 from tests.people import MORNING, person, queued, scalar, worker
-from trading.config import DEFAULTS, ConfigError
+from tests.waiting import until
+from trading.config import DEFAULTS, RANGES, RISING, ConfigError
 
 
 async def _update(database: Database, user_id: int, changes: Mapping[str, object]) -> ConfigSnapshot:
     async with database.transaction(user_id) as session:
         return await UserTradingConfigRepository(session).update(user_id, changes, "ravi", MORNING)
+
+
+async def _waits(database: Database) -> bool:
+    return bool(await scalar(database, "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
 
 
 async def test_a_change_is_a_version_with_who_and_when(database: Database) -> None:
@@ -58,6 +65,43 @@ async def test_a_reset_is_the_defaults_as_one_more_version(database: Database) -
         back = await configs.reset(asha.user_id, "ravi", MORNING)
         assert (back.version, back.config) == (3, DEFAULTS)
         assert (await configs.snapshot(asha.user_id, 2)).config.max_portfolio_size == 8
+
+
+async def test_a_reset_of_the_defaults_makes_no_version(database: Database) -> None:
+    asha = await person(database)
+    async with database.transaction(asha.user_id) as session:
+        assert (await UserTradingConfigRepository(session).reset(asha.user_id, "ravi", MORNING)).version == 1
+
+
+async def test_a_change_that_waits_for_a_reset_stands_on_the_defaults(database: Database) -> None:
+    asha = await person(database)
+    await _update(database, asha.user_id, {"rsi_period": 14})
+    async with database.transaction(asha.user_id) as session:
+        await UserTradingConfigRepository(session).reset(asha.user_id, "ravi", MORNING)
+        waiting = asyncio.create_task(_update(database, asha.user_id, {"max_portfolio_size": 8}))
+        await until(lambda: _waits(database))
+    after = await waiting
+    assert (after.version, after.config) == (4, replace(DEFAULTS, max_portfolio_size=8))
+
+
+async def test_a_user_has_one_configuration(database: Database) -> None:
+    asha = await person(database)
+    with pytest.raises(ConfigError, match="reset"):
+        async with database.transaction(asha.user_id) as session:
+            await UserTradingConfigRepository(session).create(asha.user_id)
+
+
+@pytest.mark.parametrize(("lower", "upper", "equal"), RISING)
+async def test_the_database_refuses_fields_that_disagree_too(
+    database: Database, lower: str, upper: str, equal: bool
+) -> None:
+    asha = await person(database)
+    value = max(RANGES[lower][0], RANGES[upper][0])
+    wrong = f"UPDATE user_trading_config SET {lower} = :low, {upper} = :high WHERE user_id = :user_id"
+    values = {"low": value + (0.5 if equal else 0), "high": value, "user_id": asha.user_id}
+    with pytest.raises(IntegrityError, match="_order"):
+        async with database.transaction(None) as session:
+            await session.execute(text(wrong), values)
 
 
 async def test_two_changes_at_once_are_two_versions(database: Database) -> None:
@@ -117,6 +161,21 @@ async def test_another_attempt_of_an_execution_keeps_its_version(database: Datab
     assert again.config_version == 1
 
 
+async def test_a_version_that_never_was_is_refused_and_so_is_another_users(database: Database) -> None:
+    asha, bala = await person(database, "asha"), await person(database, "bala")
+    await _update(database, asha.user_id, {"rsi_period": 14})
+    for user_id, version in ((asha.user_id, 3), (bala.user_id, 2)):
+        async with database.reading(None) as session:
+            with pytest.raises(ConfigError, match="muhurat config versions"):
+                await UserTradingConfigRepository(session).snapshot(user_id, version)
+
+
+async def test_a_paper_account_begins_with_the_configured_money(database: Database) -> None:
+    config = replace(DEFAULTS, paper_trading_initial_capital=Decimal(250_000))
+    await person(database, config=config)
+    assert await scalar(database, "SELECT cash FROM broker_accounts") == 250_000
+
+
 async def test_the_task_schedule_is_what_the_subscriptions_are(database: Database) -> None:
     asha, bala = await person(database, "asha"), await person(database, "bala")
     async with database.transaction(asha.user_id) as session:
@@ -127,9 +186,25 @@ async def test_the_task_schedule_is_what_the_subscriptions_are(database: Databas
         assert (await configs.task_schedule(asha.user_id))["buy_orders"] is True
         await configs.update(asha.user_id, {"task_schedule": {"sell_monitor": False}}, "ravi", MORNING)
         await configs.update(asha.user_id, {"task_schedule": None}, "ravi", MORNING)
+        assert (await session.execute(text("SELECT task_schedule IS NULL FROM user_trading_config"))).scalar_one()
         assert all((await configs.task_schedule(asha.user_id)).values())
     async with database.reading(bala.user_id) as session:
         assert all((await UserTradingConfigRepository(session).task_schedule(bala.user_id)).values())
+
+
+async def test_a_switched_task_is_audited_and_is_no_version(database: Database) -> None:
+    asha = await person(database)
+    same = await _update(database, asha.user_id, {"task_schedule": {"buy_orders": False}})
+    assert same.version == 1
+    changes = await scalar(database, "SELECT changes -> 'task_schedule' FROM audit_logs")
+    assert [one["buy_orders"] for one in changes] == [True, False]  # type: ignore[attr-defined]  # before and after
+
+
+@pytest.mark.parametrize("asked", ["off", {"buy_orders": "no"}, ["buy_orders"]])
+async def test_a_task_schedule_of_another_form_is_refused(database: Database, asked: object) -> None:
+    asha = await person(database)
+    with pytest.raises(ConfigError, match="task_schedule"):
+        await _update(database, asha.user_id, {"task_schedule": asked})
 
 
 async def test_an_unknown_task_is_refused_with_those_there_are(database: Database) -> None:

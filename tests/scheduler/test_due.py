@@ -135,6 +135,7 @@ async def test_a_stopped_users_live_orders_are_still_looked_after(database: Data
     asha, _ = await person(database, "asha"), await person(database, "bala")
     async with database.transaction(None) as session:
         await session.execute(text("UPDATE service_status SET service_running = false"))
+        await session.execute(text("UPDATE schedule_subscriptions SET enabled = false"))
         await session.execute(
             text(
                 "INSERT INTO orders (user_id, account_id, execution_id, symbol, side, order_type, variety, quantity, status, "

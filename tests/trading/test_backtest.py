@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.backtest import DipTrades, _exit, dip_trades
+from trading.backtest import GAIN_SESSIONS, DipTrades, _exit, dip_trades
 from trading.bars import Bars, Floats
 from trading.charges import charges
 from trading.config import DEFAULTS
@@ -89,6 +89,24 @@ def test_a_trade_still_open_at_the_end_is_left_out() -> None:
     assert trades_of(bars).features["rsi"].shape == (0,)
 
 
+def test_the_best_gain_is_the_highest_price_of_twenty_sessions_known_at_their_end() -> None:
+    bars = one_dip([0.995, 1.01, 1.04, 1.04, *[1.01] * 6, *[0.99] * 30])
+    trades = trades_of(bars)
+    entry = int(trades.entry_index[0])
+    highest = bars.high[entry : entry + GAIN_SESSIONS].max()
+    assert trades.best_gain_pct[0] == pytest.approx((highest / trades.entry_price[0] - 1) * 100)
+    assert trades.best_gain_day[0] == bars.days[entry + GAIN_SESSIONS - 1]
+    assert trades.best_gain_pct[0] > trades.pnl_pct[0]
+
+
+def test_a_gain_whose_sessions_are_not_over_is_not_known() -> None:
+    bars = one_dip([0.995, 1.01, 1.04, 1.04, *[1.01] * 40])
+    entry = int(trades_of(bars).entry_index[0])
+    whole, short = (trades_of(bars.until(bars.days[entry + GAIN_SESSIONS - 1 - lack].item())) for lack in (0, 1))
+    assert np.isfinite(whole.best_gain_pct).all()
+    assert np.isnan(short.best_gain_pct).all()
+
+
 def test_a_signal_on_the_last_bar_is_no_trade() -> None:
     assert len(trades_of(one_dip([]))) == 0
 
@@ -110,7 +128,7 @@ def test_a_share_too_dear_for_the_capital_is_not_traded() -> None:
 
 @given(st.integers(0, 10_000))
 @settings(max_examples=15, deadline=None)
-def test_trades_never_overlap_and_are_what_the_strategy_would_buy_that_evening(seed: int) -> None:
+def test_trades_never_overlap_and_pass_the_strategys_gates_that_evening(seed: int) -> None:
     random = np.random.default_rng(seed)
     bars = bars_of_closes(100 * np.exp(np.cumsum(random.normal(0.0005, 0.02, 700))), 0.01)
     trades = trades_of(bars)
@@ -118,8 +136,8 @@ def test_trades_never_overlap_and_are_what_the_strategy_would_buy_that_evening(s
     assert (trades.entry_day[1:] > trades.exit_day[:-1]).all()
     for entry in trades.entry_index[:3].tolist():
         table = feature_table([bars], bars.days[entry - 1].item(), PARAMETERS)
-        decision = Dip().decide(Dip().candidates(table), DEFAULTS, frozenset())
-        assert [intent.symbol for intent in decision.intents] == ["AAA"]
+        decision = Dip().decide(Dip().candidates(table), DEFAULTS, {})
+        assert {one.code for one in decision.rejections} <= {"verdict", "combined_score"}
 
 
 def sample_bars(path: Path) -> Bars:

@@ -5,7 +5,18 @@ from decimal import Decimal
 
 import pytest
 
-from trading.config import CHOICES, DEFAULTS, OPTIONAL, RANGES, RESERVED, ConfigError, TradingConfig, check_config
+from trading.config import (
+    CHOICES,
+    DEFAULTS,
+    GROUPS,
+    LIVE,
+    OPTIONAL,
+    RANGES,
+    RESERVED,
+    ConfigError,
+    TradingConfig,
+    check_config,
+)  # fmt: skip
 from trading.config_changes import PRESETS, changed, difference, from_json, to_json
 
 
@@ -70,6 +81,19 @@ def test_what_is_no_whole_number_is_refused_where_one_is_wanted(value: object) -
         changed(DEFAULTS, {"rsi_period": value})
 
 
+@pytest.mark.parametrize("value", ["1,5", "15,00", "1,,000", "100.005", "1e-3", True, "1e400"])
+def test_rupees_are_never_guessed_at(value: object) -> None:
+    with pytest.raises(ConfigError, match="user_capital"):
+        changed(DEFAULTS, {"user_capital": value})
+
+
+@pytest.mark.parametrize("name", ["default_stop_loss_pct", "tight_stop_loss_pct", "min_stop_loss_pct"])
+def test_a_stop_loss_of_nothing_or_in_percent_is_refused_with_how_to_write_it(name: str) -> None:
+    for value in (0, 8):
+        with pytest.raises(ConfigError, match="or off; it is a ratio"):
+            changed(DEFAULTS, {name: value})
+
+
 def test_text_becomes_the_fields_own_kind() -> None:
     config = changed(
         DEFAULTS, {"user_capital": "1,50,000", "rsi_period": "14", "ml_enabled": "yes", "default_stop_loss_pct": "0.08"}
@@ -115,5 +139,11 @@ def test_a_stored_configuration_reads_back_as_it_was_and_an_older_one_takes_the_
     assert difference(DEFAULTS, config)["max_portfolio_size"] == [6, 8]
 
 
+def test_every_field_is_shown_once_under_its_purpose() -> None:
+    shown = [name for names in GROUPS.values() for name in names]
+    assert sorted(shown) == sorted(field.name for field in fields(TradingConfig))
+
+
 def test_only_news_is_reserved() -> None:
+    assert {field.name for field in fields(TradingConfig)} == LIVE | RESERVED
     assert {name.split("_")[0] for name in RESERVED} == {"news"}

@@ -13,24 +13,32 @@ from hypothesis import strategies as st
 from trading.bars import Bars
 from trading.config import DEFAULTS, TradingConfig
 from trading.features import FeatureTable
-from trading.strategies.base import Candidate, Decision, price_of
-from trading.strategies.dip import (
-    GATE_FEATURES,
-    Dip,
-    chart_score,
-    exit_limit,
-    exits_on_rsi,
-    live_ema9,
-    order_quantity,
-    rsi_with,
-)
+from trading.order_form import Route, order_quantity
+from trading.reentry import Ladder
+from trading.strategies.base import Candidate, Decision, Held, price_of
+from trading.strategies.dip import Dip, exit_limit, exits_on_rsi, live_ema9, rsi_with
+from trading.strategies.dip_gates import GATE_FEATURES, chart_score
 from trading.values import Side, Symbol, tick_size
 
 DAY = date(2024, 6, 28)
 CLEAN: Mapping[str, float | None] = {
     "rsi": 25.0,
     "ema9": 104.0,
+    "ema50": 100.0,
     "ema200": 90.0,
+    "ema9_distance_pct": -3.8,
+    "support_distance_pct": 4.0,
+    "year_low_distance_pct": 20.0,
+    "dist_from_high_252d_pct": -10.0,
+    "volume_green_vs_red_ratio": 0.9,
+    "consecutive_red_days": 2.0,
+    "has_hammer": 0.0,
+    "has_bullish_engulfing": 0.0,
+    "has_divergence": 0.0,
+    "dip_count_250": 0.0,
+    "dip_wins_250": 0.0,
+    "dip_gain_pct_250": 0.0,
+    "hold_pct_250": 5.0,
     "above_ema200": 1.0,
     "vol_ok": 1.0,
     "avg_volume_50": 1_000_000.0,
@@ -40,7 +48,8 @@ CLEAN: Mapping[str, float | None] = {
     "range_60_pct": 30.0,
     "extreme_candle_frequency_30": 0.0,
 }
-NONE: frozenset[Symbol] = frozenset()
+NONE: Mapping[Symbol, str] = {}
+A = Symbol("AAA")
 
 
 def candidate(
@@ -53,12 +62,12 @@ def with_features(features: Mapping[str, float | None]) -> Candidate:
     return replace(candidate(), features={**CLEAN, **features})
 
 
-def decide(*candidates: Candidate, config: TradingConfig = DEFAULTS, taken: frozenset[Symbol] = NONE) -> Decision:
-    return Dip().decide(candidates, config, taken)
+def decide(*candidates: Candidate, config: TradingConfig = DEFAULTS, excluded: Mapping[Symbol, str] = NONE) -> Decision:
+    return Dip().decide(candidates, config, excluded)
 
 
-def code_of(one: Candidate, config: TradingConfig = DEFAULTS, taken: frozenset[Symbol] = NONE) -> str | None:
-    decision = decide(one, config=config, taken=taken)
+def code_of(one: Candidate, config: TradingConfig = DEFAULTS, excluded: Mapping[Symbol, str] = NONE) -> str | None:
+    decision = decide(one, config=config, excluded=excluded)
     assert len(decision.intents) + len(decision.rejections) == 1
     return decision.rejections[0].code if decision.rejections else None
 
@@ -79,7 +88,8 @@ def test_candidates_are_what_the_loosest_configuration_may_buy(rsi: float, above
     [
         ({"rsi": 29.99}, None),
         ({"rsi": 30.0}, "not_oversold"),
-        ({"rsi": 19.99, "above_ema200": 0.0}, None),
+        ({"rsi": 19.99, "above_ema200": 0.0, "has_hammer": 1.0}, None),
+        ({"rsi": 19.99, "above_ema200": 0.0}, "verdict"),
         ({"rsi": 20.0, "above_ema200": 0.0}, "not_oversold"),
         ({"vol_ok": 0.0}, "volume_low"),
         ({"avg_volume_50": 9_999.0}, "illiquid"),
@@ -101,7 +111,8 @@ GAPPY, WILD = {"gap_frequency_60": 26.0}, {"extreme_candle_frequency_30": 21.0}
     ("field", "value", "features", "code"),
     [
         ("rsi_oversold", 40.0, {"rsi": 35.0}, None),
-        ("rsi_extreme_oversold", 25.0, {"rsi": 24.0, "above_ema200": 0.0}, None),
+        ("rsi_extreme_oversold", 25.0, {"rsi": 24.0, "above_ema200": 0.0, "has_hammer": 1.0}, None),
+        ("min_combined_score", 60, {}, "combined_score"),
         ("min_absolute_avg_volume", 2_000_000, {}, "illiquid"),
         ("chart_quality_enabled", False, {**GAPPY, **WILD}, None),
         ("chart_quality_min_score", 90.0, {"gap_frequency_60": 11.0}, "chart_quality"),
@@ -170,9 +181,14 @@ def test_a_chart_that_fails_is_refused_before_the_model_is_asked() -> None:
     assert code_of(one, replace(DEFAULTS, ml_enabled=True)) == "chart_quality"
 
 
-def test_a_symbol_held_or_on_order_is_not_bought_again() -> None:
-    assert code_of(candidate("AAA"), taken=frozenset({Symbol("AAA")})) == "already_held"
-    assert code_of(candidate("AAA"), taken=frozenset({Symbol("BBB")})) is None
+def test_an_excluded_symbol_is_not_bought_and_its_code_says_why() -> None:
+    assert code_of(candidate("AAA"), excluded={A: "already_held"}) == "already_held"
+    assert code_of(candidate("AAA"), excluded={Symbol("BBB"): "already_held"}) is None
+
+
+def test_without_a_model_the_higher_priority_comes_first() -> None:
+    decision = decide(candidate("AAA", rsi=21.0), candidate("BBB", rsi=24.0, volume_ratio=1.6, has_hammer=1.0))
+    assert [intent.symbol for intent in decision.intents] == ["BBB", "AAA"]
 
 
 def test_without_a_model_the_most_oversold_comes_first_and_ties_go_by_symbol() -> None:
@@ -187,12 +203,154 @@ def test_with_a_model_the_most_confident_comes_first() -> None:
     assert [intent.symbol for intent in decide(*ones).intents] == ["CCC", "AAA", "BBB"]
 
 
+PLAIN = replace(DEFAULTS, enable_premarket_amo_adjustment=False)
+
+
 def test_a_buy_is_a_market_order_sized_at_the_close() -> None:
-    (intent,) = decide(candidate(close="1234.56")).intents
+    (intent,) = decide(candidate(close="1234.56"), config=PLAIN).intents
     assert (intent.side, intent.order_type, intent.limit_price) == (Side.BUY, "market", None)
     assert (intent.quantity, intent.reference_price, intent.leg) == (162, Decimal("1234.56"), "entry")
+    assert intent.route == Route("amo", "NSE", "CNC", "DAY")
     assert intent.facts["rsi"] == 25.0
     assert intent.facts["close"] == "1234.56"
+
+
+@pytest.mark.parametrize(
+    ("changes", "ema9", "limit", "variety"),
+    [
+        ({}, 104.0, "102.96", "amo"),
+        ({"default_order_type": "LIMIT"}, 104.0, "101.00", "amo"),
+        ({"default_order_type": "LIMIT"}, 101.0, "99.99", "amo"),
+        ({"default_order_type": "LIMIT", "enable_premarket_amo_adjustment": False}, 101.0, "101.00", "amo"),
+        ({"default_variety": "REGULAR"}, 104.0, None, "regular"),
+        ({"default_variety": "REGULAR", "default_order_type": "LIMIT"}, 101.0, "101.00", "regular"),
+    ],
+)
+def test_the_form_of_a_buy_follows_the_configuration(
+    changes: dict[str, object], ema9: float, limit: str | None, variety: str
+) -> None:
+    (intent,) = decide(candidate(ema9=ema9), config=replace(DEFAULTS, **changes)).intents  # type: ignore[arg-type]
+    assert intent.limit_price == (None if limit is None else Decimal(limit))
+    assert (intent.order_type, intent.route.variety) == ("market" if limit is None else "limit", variety)
+
+
+@given(st.decimals("1", "90000", places=2), st.floats(1, 90_000))
+def test_a_buy_limit_is_on_the_grid_and_never_above_its_cap(close: Decimal, ema9: float) -> None:
+    config = replace(DEFAULTS, default_order_type="LIMIT", user_capital=Decimal(10_000_000))
+    for intent in decide(candidate(close=str(close), ema9=ema9), config=config).intents:
+        limit = intent.limit_price
+        assert limit is not None
+        assert limit % tick_size(limit) == 0
+        assert limit <= min(close * Decimal("1.01"), price_of(ema9) * Decimal("0.99"))
+        assert intent.quantity * limit <= config.max_order_value
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("default_exchange", "BSE"), ("default_product", "MIS"), ("default_validity", "IOC")]
+)
+def test_the_route_is_carried_as_configured_and_never_replaced(field: str, value: str) -> None:
+    (intent,) = decide(candidate(), config=replace(DEFAULTS, **{field: value})).intents  # type: ignore[arg-type]
+    assert value in (intent.route.exchange, intent.route.product, intent.route.validity)
+
+
+def test_a_verdict_of_watch_is_not_bought_whatever_another_verdict_says() -> None:
+    poor = candidate(dip_count_250=6.0, dip_wins_250=1.0, dip_gain_pct_250=-20.0, rsi=29.0)
+    (found,) = Dip().assess([poor], DEFAULTS)
+    assert (found.rule.word, found.final.word, found.code) == ("buy", "watch", "verdict")
+    sure = replace(poor, confidence=0.9)
+    assert code_of(sure, replace(DEFAULTS, ml_enabled=True)) == "verdict"
+
+
+def test_without_the_rules_the_models_confidence_alone_decides() -> None:
+    alone = replace(DEFAULTS, ml_enabled=True, ml_combine_with_rules=False, min_combined_score=100)
+    poor = candidate(dip_count_250=6.0, dip_wins_250=1.0, dip_gain_pct_250=-20.0, rsi=29.0)
+    assert code_of(replace(poor, confidence=0.6), alone) is None
+    assert code_of(replace(poor, confidence=0.4), alone) == "ml_confidence"
+    assert code_of(poor, alone) == "verdict"
+
+
+def test_a_pinned_version_alone_has_a_say() -> None:
+    pinned = replace(DEFAULTS, ml_enabled=True, ml_model_version="v1")
+    one = replace(candidate(confidence=0.9), model_version="v2")
+    assert code_of(one, pinned) == "ml_version_missing"
+    assert code_of(replace(one, pinned={"v1": 0.3}), pinned) == "ml_confidence"
+    (intent,) = decide(replace(one, pinned={"v1": 0.6}), config=pinned).intents
+    assert (intent.facts["model_version"], intent.facts["confidence"]) == ("v1", 0.6)
+    assert code_of(one, replace(pinned, ml_model_version="v2")) is None
+
+
+def plan_of(one: Candidate, **changes: object) -> Mapping[str, object]:
+    (intent,) = decide(one, config=replace(DEFAULTS, **changes)).intents  # type: ignore[arg-type]
+    plan = intent.facts["plan"]
+    assert isinstance(plan, Mapping)
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("features", "field", "value"),
+    [
+        ({}, "default_target_pct", 0.12),
+        ({}, "buy_risk_reward", 2.6),
+        ({"dip_count_250": 6.0, "dip_wins_250": 6.0, "dip_gain_pct_250": 30.0}, "strong_buy_target_pct", 0.145),
+        ({"dip_count_250": 6.0, "dip_wins_250": 6.0, "dip_gain_pct_250": 30.0}, "strong_buy_risk_reward", 2.0),
+        ({"rsi": 15.0, "support_distance_pct": 1.0}, "excellent_target_pct", 0.158),
+        ({"rsi": 15.0, "support_distance_pct": 1.0}, "excellent_risk_reward", 3.9),
+    ],
+)
+def test_targets_and_risk_rewards_change_the_target_shown(
+    features: dict[str, float | None], field: str, value: float
+) -> None:
+    flat = {"buy_risk_reward": 1.0, "strong_buy_risk_reward": 1.0, "excellent_risk_reward": 1.0}
+    small = {"default_target_pct": 0.01, "strong_buy_target_pct": 0.01, "excellent_target_pct": 0.01}
+    others = flat if field.endswith("pct") else small
+    one = with_features(features)
+    assert plan_of(one, **others)["target"] != plan_of(one, **{**others, field: value})["target"]
+
+
+def test_the_price_models_target_is_shown_only_where_asked() -> None:
+    one = replace(candidate(), predicted_gain=7.0)
+    assert plan_of(one)["target_source"] == "rules"
+    shown = plan_of(one, ml_price_enabled=True)
+    assert (shown["target"], shown["target_source"]) == ("107.00", "model")
+    assert plan_of(candidate(), ml_price_enabled=True)["target_source"] == "rules"
+
+
+def test_near_oversold_counts_toward_the_alignment() -> None:
+    (found,) = Dip().assess([candidate(rsi=38.0)], DEFAULTS)
+    (narrow,) = Dip().assess([candidate(rsi=38.0)], replace(DEFAULTS, rsi_near_oversold=35.0))
+    assert found.alignment == narrow.alignment + 1
+
+
+def held(symbol: str, rsi: float, ladder: Ladder | None, close: str = "100") -> Held:
+    return Held(candidate(symbol, close, rsi=rsi), ladder)
+
+
+FIRST = Ladder(0, False, frozenset({30}))
+SESSION = date(2024, 7, 1)
+
+
+def test_a_held_share_is_bought_again_at_its_next_level_the_most_oversold_first() -> None:
+    shares = [held("AAA", 18.0, FIRST), held("BBB", 8.0, FIRST), held("CCC", 25.0, FIRST), held("DDD", 45.0, FIRST)]
+    decision = Dip().reenter(shares, DEFAULTS, SESSION, 4)
+    assert [(one.symbol, one.leg, one.rank, one.facts["level"]) for one in decision.intents] == [
+        ("BBB", "reentry-0-10", 4, 10),
+        ("AAA", "reentry-0-20", 5, 20),
+    ]
+    assert [(one.symbol, one.code, one.leg) for one in decision.rejections] == [("CCC", "level_taken", "reentry")]
+
+
+def test_a_position_without_its_entrys_rsi_is_not_averaged_down() -> None:
+    decision = Dip().reenter([held("AAA", 8.0, None)], DEFAULTS, SESSION, 1)
+    assert [one.code for one in decision.rejections] == ["entry_rsi_missing"]
+
+
+def test_a_re_entry_has_the_form_and_the_size_of_any_buy() -> None:
+    (intent,) = Dip().reenter([held("AAA", 18.0, FIRST)], DEFAULTS, SESSION, 1).intents
+    assert (intent.quantity, intent.limit_price, intent.reason) == (2000, Decimal("102.96"), "reentry")
+    poor = replace(DEFAULTS, user_capital=Decimal(50))
+    assert [one.code for one in Dip().reenter([held("AAA", 18.0, FIRST)], poor, SESSION, 1).rejections] == [
+        "quantity_zero"
+    ]
 
 
 def test_a_refusal_carries_the_facts_behind_it() -> None:

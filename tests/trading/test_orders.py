@@ -12,14 +12,17 @@ from trading.orders import (
     LIVE,
     TAG_LENGTH,
     TRANSITIONS,
+    FailureKind,
     OrderEvent,
     OrderState,
     advance,
+    failed_or_rejected,
     intent_key,
     is_final,
     is_live,
     order_tag,
     reported,
+    retry_key,
 )
 from trading.values import Side, Symbol
 
@@ -31,6 +34,8 @@ PATHS = [
     ([E.SEND, E.ACCEPT, E.RELEASE, E.FILL_PART, E.FILL], S.FILLED),
     ([E.SEND, E.NOT_SENT, E.SEND, E.ACCEPT, E.REJECT], S.REJECTED),
     ([E.SEND, E.REJECT], S.REJECTED),
+    ([E.SEND, E.FAIL, E.GIVE_UP], S.CANCELLED),
+    ([E.SEND, E.ACCEPT, E.FAIL, E.ACCEPT], S.FAILED),
     ([E.SEND, E.LOSE_SIGHT, E.MISS], S.NOT_PLACED),
     ([E.SEND, E.LOSE_SIGHT, E.REPEAT, E.SEND, E.ACCEPT], S.ACKED),
     ([E.SEND, E.ACCEPT, E.RELEASE, E.CANCEL, E.CONFIRM_CANCEL], S.CANCELLED),
@@ -61,10 +66,17 @@ def test_what_could_order_twice_is_not_in_the_table(state: OrderState, event: Or
         advance(state, event)
 
 
-def test_every_state_is_either_live_or_final() -> None:
-    assert set(OrderState) == FINAL | LIVE
+def test_every_state_is_live_or_final_and_only_a_failed_one_waits_for_money() -> None:
+    assert set(OrderState) == FINAL | LIVE | {S.FAILED}
     assert not FINAL & LIVE
-    assert all(is_final(state) != is_live(state) for state in OrderState)
+    assert not is_final(S.FAILED)
+    assert not is_live(S.FAILED)
+
+
+def test_a_failed_order_is_never_sent_again_itself() -> None:
+    assert {event for state, event in TRANSITIONS if state is S.FAILED and TRANSITIONS[state, event] is not state} == {
+        E.GIVE_UP
+    }
 
 
 def test_a_final_state_stays_whatever_comes() -> None:
@@ -98,6 +110,7 @@ REPORTS = [
     (S.SENDING, S.OPEN, 0, S.OPEN),
     (S.PLANNED, S.REJECTED, 0, S.REJECTED),
     (S.EXPIRED, S.OPEN, 0, S.EXPIRED),
+    (S.FAILED, S.REJECTED, 0, S.FAILED),
 ]
 
 
@@ -133,7 +146,7 @@ WORDS = [S.ACKED, S.PARKED, S.OPEN, S.PARTIAL, S.FILLED, S.CANCELLED, S.REJECTED
 @given(st.sampled_from(OrderState), st.sampled_from(WORDS), st.integers(0, 10))
 def test_a_report_never_moves_an_order_backwards(state: OrderState, word: OrderState, filled: int) -> None:
     after = reported(state, word, filled, 10)
-    if state in FINAL:
+    if state not in LIVE:
         assert after is state
     elif after not in FINAL:
         assert PROGRESS.index(after) >= PROGRESS.index(state)
@@ -187,3 +200,30 @@ def test_a_tag_fits_the_broker_and_is_stable() -> None:
 def test_tags_differ_by_account_and_by_intent() -> None:
     keys = [intent_key("dip", date(2024, 11, 1), INFY, side, leg) for side, leg in itertools.product(Side, ["a", "b"])]
     assert len({order_tag(account, key) for account in ("paper-1", "paper-2") for key in keys}) == 8
+
+
+K = FailureKind
+
+
+@pytest.mark.parametrize(
+    ("side", "kind", "filled", "may_retry", "state"),
+    [
+        (Side.BUY, K.INSUFFICIENT_FUNDS, 0, True, S.FAILED),
+        (Side.BUY, K.INSUFFICIENT_FUNDS, 0, False, S.REJECTED),
+        (Side.BUY, K.INSUFFICIENT_FUNDS, 3, True, S.REJECTED),
+        (Side.SELL, K.INSUFFICIENT_FUNDS, 0, True, S.REJECTED),
+        *((Side.BUY, kind, 0, True, S.REJECTED) for kind in (K.RMS_REJECT, K.CIRCUIT, K.TRANSIENT, K.AMBIGUOUS, None)),
+    ],
+)
+def test_only_a_purchase_there_was_no_money_for_is_tried_again(
+    side: Side, kind: FailureKind | None, filled: int, may_retry: bool, state: OrderState
+) -> None:
+    assert failed_or_rejected(side, kind, filled, may_retry) is state
+
+
+def test_each_try_has_a_key_and_a_tag_of_its_own() -> None:
+    first = intent_key("dip", date(2024, 11, 1), INFY, Side.BUY, "entry")
+    second = retry_key(first, 1)
+    assert second == "dip:2024-11-01:INFY:buy:entry:r1"
+    assert retry_key(second, 2) == "dip:2024-11-01:INFY:buy:entry:r2"
+    assert len({order_tag("paper-1", key) for key in (first, second, retry_key(second, 2))}) == 3

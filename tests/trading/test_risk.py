@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.charges import charges
-from trading.risk import GAP_BUFFER, AccountState, Approved, DenyCode, Intent, Refused, cash_needed, review
+from trading.config import DEFAULTS
+from trading.order_form import Route, route_of
+from trading.risk import GAP_BUFFER, AccountState, Approved, DenyCode, Intent, Refused, Venue, cash_needed, review
 from trading.values import Side, Symbol
 
 ON = date(2026, 8, 3)
@@ -40,6 +42,27 @@ def test_a_limit_buy_reserves_its_limit_and_no_gap() -> None:
     intent = replace(buy(), order_type="limit", limit_price=Decimal("990.00"))
     cost = charges(Side.BUY, 10, Decimal("990.00"), ON).total
     assert only(intent) == Approved(intent, Decimal("9900.00") + cost)
+
+
+@pytest.mark.parametrize(
+    ("route", "field", "value"),
+    [
+        (Route(variety="amo"), "default_variety", "amo"),
+        (Route(exchange="BSE"), "default_exchange", "BSE"),
+        (Route(product="MIS"), "default_product", "MIS"),
+        (Route(validity="GTC"), "default_validity", "GTC"),
+    ],
+)
+def test_what_a_venue_cannot_do_is_refused_by_the_field_to_change(route: Route, field: str, value: str) -> None:
+    venue = Venue("exchange floor", varieties=frozenset({"regular"} if field == "default_variety" else {"amo"}))
+    verdict = only(replace(buy(), route=route), replace(ACCOUNT, venue=venue))
+    assert isinstance(verdict, Refused)
+    assert verdict.code is DenyCode.VENUE_UNSUPPORTED
+    assert (verdict.facts["field"], verdict.facts["value"], verdict.facts["venue"]) == (field, value, "exchange floor")
+
+
+def test_the_paper_venue_does_what_the_defaults_ask() -> None:
+    assert isinstance(only(replace(buy(), route=route_of(DEFAULTS))), Approved)
 
 
 def test_a_sale_reserves_nothing_and_passes_the_limits_of_buys() -> None:

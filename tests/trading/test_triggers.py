@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from trading.calendar import BEFORE_CLOSE, Calendar, Session, ist
 from trading.errors import BadTrigger, CalendarUncovered
-from trading.triggers import At, Between, Moment, OnRequest, Span, Trigger, WhileOpen, next_due, parse_trigger
+from trading.triggers import At, Between, Daily, Moment, OnRequest, Span, Trigger, WhileOpen, next_due, parse_trigger
 
 FIRST, LAST = date(2024, 10, 30), date(2024, 11, 6)
 
@@ -39,6 +39,7 @@ TEXTS = {
         Span(10, "m"), Moment("close", "+", Span(15, "m")), Moment("close", "+", Span(5, "h"))
     ),
     "at 16:05": At(time(16, 5)),
+    "daily at 02:00": Daily(time(2)),
     "on request": OnRequest(),
 }
 
@@ -188,3 +189,23 @@ def test_moments_rise_and_lie_on_session_days(trigger: Trigger, daily_bars: bool
     assert found == sorted(set(found))
     assert all(CALENDAR.is_session(CALENDAR.exchange_day(moment)) for moment in found)
     assert all(moment.tzinfo is UTC for moment in found)
+
+
+def test_a_daily_trigger_fires_on_every_day_and_past_the_end_of_the_calendar() -> None:
+    trigger = parse_trigger("daily at 02:00")
+    begin = ist(date(2024, 11, 1), time(2))
+    found = dues(trigger, begin, begin + timedelta(days=60), daily_bars=False)
+    assert found == [begin + timedelta(days=day) for day in range(1, 61)]
+
+
+def test_a_replay_tidies_up_on_mondays_alone() -> None:
+    begin = ist(date(2024, 11, 1), time(2))
+    found = dues(parse_trigger("daily at 02:00"), begin, begin + timedelta(days=14), daily_bars=True)
+    assert found == [ist(date(2024, 11, 4), time(2)), ist(date(2024, 11, 11), time(2))]
+
+
+@pytest.mark.parametrize(("text", "position"), [("daily 02:00", 6), ("daily at 2", 9), ("daily at 02:00 ist", 15)])
+def test_a_daily_text_that_cannot_be_read_says_where(text: str, position: int) -> None:
+    with pytest.raises(BadTrigger) as caught:
+        parse_trigger(text)
+    assert (caught.value.position, caught.value.example) == (position, "daily at 02:00")

@@ -2,60 +2,25 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import dramatiq
 import pytest
-from dramatiq import Worker
-from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
-from dramatiq.logging import get_logger
 from sqlalchemy import text
 
 from config.servers import ServerUrls
 from db.claims import LedgerRepository
-from db.engine import make_engine
 from db.executions import Bell
 from db.transaction import Database
 from tests.people import queued, scalar, worker
 from tests.waiting import until
-from worker.actors import _runner
+from tests.worker.inside import running_worker
 from worker.bells.keys import claims_key, messages_key, ready_key
 from worker.bells.ringing import Bells
-from worker.ledger import Ledger
-from worker.messages import TASKS, encode
-from worker.middleware.interrupts import Interrupts
+from worker.messages import encode
 from worker.outcome import Outcome, Refuse, Retry, done
-from worker.queue.broker import QueueBroker
 
-Step = Callable[..., Awaitable[Outcome]]
 COUNT = "SELECT count(*) FROM service_task_execution WHERE status = :status"
-
-
-@contextmanager
-def running_worker(urls: ServerUrls, step: Step, name: str = "w1", threads: int = 4) -> Iterator[Ledger]:
-    """Run a worker process's inside in this process, with one step for the task `prices`."""
-    loop = EventLoopThread(get_logger("loop"))  # type: ignore[no-untyped-call]
-    loop.start(timeout=5)
-    set_event_loop_thread(loop)
-    database, bells = Database(make_engine(urls.sqlalchemy)), Bells(urls.redis)
-    ledger = Ledger(database, bells, name, loop.loop)
-    broker = QueueBroker(urls.redis, name, [Interrupts(ledger)], ledger, threads)
-    run = _runner(TASKS["prices"], step, None, ledger)  # type: ignore[arg-type]
-    dramatiq.actor(actor_name="prices", queue_name="default", broker=broker)(run)
-    process = Worker(broker, queues={"default"}, worker_threads=threads, worker_timeout=200)
-    process.start()
-    try:
-        yield ledger
-    finally:
-        process.stop(timeout=5000)
-        ledger.close(5)
-        for closing in (bells.close(), database.close()):
-            asyncio.run_coroutine_threadsafe(closing, loop.loop).result(5)
-        broker.client.close()
-        loop.stop()  # type: ignore[no-untyped-call]
-        set_event_loop_thread(None)
 
 
 async def test_what_is_rung_runs_once_and_leaves_nothing_on_redis(
@@ -244,6 +209,8 @@ async def test_an_undecodable_message_does_not_stop_its_neighbours(
     await bells.ring([bell])
     with running_worker(urls, step):
         await until(lambda: _is(database, "success", 1))
+    assert await bells.redis.scard(claims_key("w1", "default")) == 0
+    assert await bells.redis.hgetall("dramatiq:default.XQ.msgs") == {b"bad": b"{not json"}
 
 
 async def test_what_a_dead_worker_claimed_on_redis_comes_back(database: Database, bells: Bells) -> None:

@@ -3,20 +3,25 @@
 Source: domain 4.1-4.11.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import ROUND_FLOOR, Decimal
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 
-from trading.bars import Bars, Floats
+from trading.bars import Bars
 from trading.config import RANGES, TradingConfig
 from trading.feature_columns import HISTORY_BARS
 from trading.features import FeatureParameters, FeatureTable, Json
 from trading.indicators import rsi
+from trading.order_form import buy_form, order_quantity
+from trading.reentry import LEVELS, REENTRY_LEG, next_level, reentry_leg
 from trading.risk import ENTRY_LEG, Intent
-from trading.strategies.base import Candidate, Decision, Rejection, price_of
-from trading.values import Price, Quantity, Side, Symbol, tick_floor
-from trading.windows import Bools
+from trading.strategies.base import Assessment, Candidate, Decision, Held, Rejection, price_of
+from trading.strategies.dip_gates import rsi_limit
+from trading.strategies.dip_judge import assess
+from trading.values import Price, Side, Symbol, tick_floor
 
 EXIT_RSI = 50.0
 """Above it the dip is over; domain 4.11."""
@@ -24,22 +29,6 @@ EXIT_RSI = 50.0
 LIVE_EMA9_WEIGHT = Decimal("0.2")
 """2 / (9 + 1): the share of the newest price in EMA9."""
 
-LIGHT_GAP_PCT = 10.0  # of days; light penalties start here, heavy ones at the configured limit; domain 4.4
-LIGHT_RANGE_PCT = 2.0
-LIGHT_EXTREME_PCT = 10.0
-FLAT_RANGE_60_PCT = 15.0
-
-# What the gates read; a candidate lacking one of these is refused as features_missing.
-GATE_FEATURES = (
-    "rsi",
-    "above_ema200",
-    "vol_ok",
-    "avg_volume_50",
-    "gap_frequency_60",
-    "avg_range_pct_60",
-    "range_60_pct",
-    "extreme_candle_frequency_30",
-)
 _JOURNALLED = ("rsi", "ema9", "ema200", "above_ema200", "avg_volume_50", "volume_ratio")
 
 
@@ -55,79 +44,58 @@ class Dip:
     def candidates(self, table: FeatureTable) -> list[Candidate]:
         """Return the symbols that the loosest allowed configuration would look at, by symbol."""
         columns = table.columns
-        highest = _rsi_limit(columns, RANGES["rsi_oversold"][1], RANGES["rsi_extreme_oversold"][1])
-        numbers = np.flatnonzero(columns["rsi"] < highest).tolist()
-        rows = zip(numbers, table.rows(numbers), strict=True)
-        return [
-            Candidate(table.symbols[number], table.day, price_of(float(columns["close"][number])), row)
-            for number, row in rows
-        ]
+        highest = rsi_limit(columns, RANGES["rsi_oversold"][1], RANGES["rsi_extreme_oversold"][1])
+        return _candidates(table, np.flatnonzero(columns["rsi"] < highest).tolist())
 
-    def decide(self, candidates: Sequence[Candidate], config: TradingConfig, taken: frozenset[Symbol]) -> Decision:
-        """Return what one user buys of the candidates. taken: symbols with an open position or a live order."""
-        columns = {name: _column(name, candidates) for name in GATE_FEATURES}
-        codes = _first_refusals(gates(columns, config), len(candidates))
-        scores = chart_score(columns, config).tolist()
-        wanted: list[tuple[Candidate, Quantity, dict[str, Json]]] = []
+    def assess(self, candidates: Sequence[Candidate], config: TradingConfig) -> list[Assessment]:
+        """Return what a configuration makes of each candidate, in their order."""
+        return assess(candidates, config)
+
+    def decide(
+        self, candidates: Sequence[Candidate], config: TradingConfig, excluded: Mapping[Symbol, str]
+    ) -> Decision:
+        """Return what one user buys of the candidates. excluded: symbol -> the code he cannot buy it for now.
+
+        Best first: the most confident where a model spoke, then by priority, then the most oversold.
+        """
+        wanted: list[tuple[tuple[bool, float, float, float, Symbol], Intent]] = []
         rejections: list[Rejection] = []
-        for candidate, gate, score in zip(candidates, codes, scores, strict=True):
-            quantity = 0 if gate else order_quantity(candidate.close, _volume(candidate), config)
-            code = gate or _refusal(candidate, quantity, config, taken)
-            facts = _facts(candidate, score)
-            if code:
-                rejections.append(Rejection(candidate.symbol, code, facts))
+        for candidate, found in zip(candidates, assess(candidates, config), strict=True):
+            code = found.code or excluded.get(candidate.symbol)
+            facts = _facts(candidate, found, config)
+            intent = _buy(candidate, facts, config, ENTRY_LEG, "oversold") if code is None else None
+            if intent is None:
+                rejections.append(Rejection(candidate.symbol, code or "quantity_zero", facts))
             else:
-                wanted.append((candidate, quantity, facts))
-        wanted.sort(key=lambda item: _rank(item[0], config))
-        intents = tuple(_buy(*item, rank) for rank, item in enumerate(wanted, 1))
+                wanted.append((_turn(candidate, found, config), intent))
+        wanted.sort(key=lambda one: one[0])
+        intents = tuple(replace(intent, rank=rank) for rank, (_, intent) in enumerate(wanted, 1))
         return Decision(intents, tuple(sorted(rejections, key=lambda rejection: rejection.symbol)))
 
+    def reenter(self, held: Sequence[Held], config: TradingConfig, session_day: date, first_rank: int) -> Decision:
+        """Return which held shares are bought again for a session, ranked from first_rank on, the most oversold first.
 
-def gates(columns: Mapping[str, Floats], config: TradingConfig) -> dict[str, Bools]:
-    """Return, for each refusal code in the order they are asked, which entries it refuses.
-
-    columns: GATE_FEATURES, each (n,). The same gates serve a user's candidates and a backtest's days.
-    """
-    rsi_limit = _rsi_limit(columns, config.rsi_oversold, config.rsi_extreme_oversold)
-    missing = np.any([np.isnan(columns[name]) for name in GATE_FEATURES], axis=0)
-    low_quality = chart_score(columns, config) < config.chart_quality_min_score
-    return {
-        "features_missing": missing,
-        "not_oversold": ~(columns["rsi"] < rsi_limit),
-        "volume_low": columns["vol_ok"] != 1.0,
-        "illiquid": columns["avg_volume_50"] < config.min_absolute_avg_volume,
-        "chart_quality": low_quality & config.chart_quality_enabled,
-    }
-
-
-def chart_score(columns: Mapping[str, Floats], config: TradingConfig) -> Floats:
-    """Return how clean a chart is, 20-100: 100 less penalties for gaps, a flat chart and extreme candles.
-
-    The configured percentages are the limits of the heavy penalties. Source: domain 4.4.
-    """
-    gaps, extremes = columns["gap_frequency_60"], columns["extreme_candle_frequency_30"]
-    spread = columns["avg_range_pct_60"]
-    flat = (spread < config.chart_quality_min_daily_range_pct) & (columns["range_60_pct"] < FLAT_RANGE_60_PCT)
-    score: Floats = 100.0 - (
-        np.where(gaps > config.chart_quality_max_gap_frequency, 30, np.where(gaps > LIGHT_GAP_PCT, 15, 0))
-        + np.where(flat, 25, np.where(spread < LIGHT_RANGE_PCT, 10, 0))
-        + np.where(
-            extremes > config.chart_quality_max_extreme_candle_frequency,
-            25,
-            np.where(extremes > LIGHT_EXTREME_PCT, 15, 0),
-        )
-    )
-    return score
-
-
-def order_quantity(close: Price, average_volume: float, config: TradingConfig) -> Quantity:
-    """Return the shares that fit the capital, the order cap and the share of average volume; 0 if not even one.
-
-    average_volume: shares a day. Source: domain 4.9, without its max(1, ...).
-    """
-    shares = Decimal(average_volume) * Decimal(str(config.max_position_volume_ratio))
-    capital = min(config.user_capital, shares * close, config.max_order_value)
-    return int((capital / close).to_integral_value(rounding=ROUND_FLOOR))
+        A share under a level it may not buy is rejected with why; one above all levels is not worth a word.
+        """
+        wanted: list[Intent] = []
+        rejections: list[Rejection] = []
+        for one in sorted(held, key=lambda one: (one.today.features.get("rsi") or 0.0, one.today.symbol)):
+            value = one.today.features.get("rsi")
+            if value is None or not value < LEVELS[0]:
+                continue
+            facts = _reentry_facts(one, value)
+            level = next_level(one.ladder, value, session_day) if one.ladder is not None else None
+            if one.ladder is None or level is None:
+                code = "entry_rsi_missing" if one.ladder is None else "level_taken"
+                rejections.append(Rejection(one.today.symbol, code, facts, REENTRY_LEG))
+                continue
+            leg = reentry_leg(one.ladder.cycle, level)
+            intent = _buy(one.today, {**facts, "level": level}, config, leg, REENTRY_LEG)
+            if intent is None:
+                rejections.append(Rejection(one.today.symbol, "quantity_zero", facts, leg))
+            else:
+                wanted.append(replace(intent, rank=first_rank + len(wanted)))
+        return Decision(tuple(wanted), tuple(sorted(rejections, key=lambda rejection: rejection.symbol)))
 
 
 def live_ema9(ema9_yesterday: float, last: Price) -> Price:
@@ -156,63 +124,68 @@ def rsi_with(bars: Bars, last: Price, period: int) -> float:
     return float(rsi(closes, period)[-1])
 
 
-def _rsi_limit(columns: Mapping[str, Floats], above: float, below: float) -> Floats:
-    return np.where(columns["above_ema200"] == 1.0, above, below)
+def _candidates(table: FeatureTable, numbers: Sequence[int]) -> list[Candidate]:
+    closes = table.columns["close"]
+    return [
+        Candidate(table.symbols[number], table.day, price_of(float(closes[number])), row)
+        for number, row in zip(numbers, table.rows(numbers), strict=True)
+    ]
 
 
-def _first_refusals(refusals: Mapping[str, Bools], count: int) -> list[str | None]:
-    codes: list[str | None] = [None] * count
-    for code, refused in reversed(list(refusals.items())):
-        for number in np.flatnonzero(refused).tolist():
-            codes[number] = code
-    return codes
+def _turn(candidate: Candidate, found: Assessment, config: TradingConfig) -> tuple[bool, float, float, float, Symbol]:
+    confidence, value = candidate.spoken(config)[1], candidate.features["rsi"]
+    oversold = 100.0 if value is None else value
+    return (confidence is None, -(confidence or 0.0), -found.priority, oversold, candidate.symbol)
 
 
-def _column(name: str, candidates: Iterable[Candidate]) -> Floats:
-    return np.array([candidate.features.get(name) for candidate in candidates], dtype=np.float64)
-
-
-def _refusal(candidate: Candidate, quantity: Quantity, config: TradingConfig, taken: frozenset[Symbol]) -> str | None:
-    confidence = candidate.confidence
-    if config.ml_enabled and confidence is not None and not confidence >= config.ml_confidence_threshold:
-        return "ml_confidence"
-    if candidate.symbol in taken:
-        return "already_held"
-    return None if quantity > 0 else "quantity_zero"
-
-
-def _rank(candidate: Candidate, config: TradingConfig) -> tuple[bool, float, float, Symbol]:
-    """Order by confidence, best first, where a model spoke; else by RSI, lowest first; ties by symbol."""
-    confidence = candidate.confidence if config.ml_enabled else None
-    value = candidate.features["rsi"]
-    return (confidence is None, -(confidence or 0.0), 100.0 if value is None else value, candidate.symbol)
-
-
-def _volume(candidate: Candidate) -> float:
-    return candidate.features["avg_volume_50"] or 0.0
-
-
-def _facts(candidate: Candidate, score: float) -> dict[str, Json]:
-    facts: dict[str, Json] = {name: candidate.features.get(name) for name in _JOURNALLED}
-    return facts | {
-        "day": candidate.day.isoformat(),
-        "close": str(candidate.close),
-        "chart_score": score if np.isfinite(score) else None,
-        "confidence": candidate.confidence,
-        "model_version": candidate.model_version,
-    }
-
-
-def _buy(candidate: Candidate, quantity: Quantity, facts: Mapping[str, Json], rank: int) -> Intent:
+def _buy(
+    candidate: Candidate, facts: Mapping[str, Json], config: TradingConfig, leg: str, reason: str
+) -> Intent | None:
+    """Return the buy, not ranked yet; None if not even one share fits."""
+    ema9 = candidate.features.get("ema9")
+    form = buy_form(candidate.close, None if ema9 is None else price_of(ema9), config)
+    volume = candidate.features.get("avg_volume_50") or 0.0
+    quantity = order_quantity(candidate.close, volume, config, form.limit_price)
+    if quantity == 0:
+        return None
     return Intent(
         symbol=candidate.symbol,
         side=Side.BUY,
         quantity=quantity,
-        order_type="market",
-        limit_price=None,
+        order_type=form.order_type,
+        limit_price=form.limit_price,
         reference_price=candidate.close,
-        rank=rank,
-        leg=ENTRY_LEG,
-        reason="oversold",
+        rank=0,
+        leg=leg,
+        reason=reason,
         facts=facts,
+        route=form.route,
     )
+
+
+def _shown(candidate: Candidate) -> dict[str, Json]:
+    facts: dict[str, Json] = {name: candidate.features.get(name) for name in _JOURNALLED}
+    return facts | {"day": candidate.day.isoformat(), "close": str(candidate.close)}
+
+
+def _facts(candidate: Candidate, found: Assessment, config: TradingConfig) -> dict[str, Json]:
+    version, confidence = candidate.spoken(config)
+    return _shown(candidate) | {
+        "chart_score": found.chart,
+        "verdict": found.verdict.word,
+        "alignment": found.alignment,
+        "strength_score": found.strength,
+        "backtest_score": found.record,
+        "combined_score": found.combined,
+        "priority_score": found.priority,
+        "plan": None if found.plan is None else found.plan.to_json(),
+        "confidence": confidence,
+        "model_version": version,
+    }
+
+
+def _reentry_facts(held: Held, value: float) -> dict[str, Json]:
+    facts = _shown(held.today) | {"rsi": value}
+    if held.ladder is None:
+        return facts
+    return facts | {"cycle": held.ladder.cycle, "taken": sorted(held.ladder.taken, reverse=True)}

@@ -1,5 +1,6 @@
 """Takes messages in batches: fetch from Redis, claim in Postgres, and only then hand them to worker threads."""
 
+import time
 from collections import deque
 from collections.abc import Iterable
 
@@ -11,10 +12,13 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import ConnectionClosed, DecodeError
 
 from db.executions import Bell
-from worker.bells.keys import ready_key
-from worker.ledger import Ledger, Won
+from worker.bells.keys import claims_key, messages_key, ready_key
+from worker.ledger import Ledger
 from worker.messages import TASKS, bell_of
 from worker.room import Room
+
+# So long may a suspect hold others up until it has the process to itself; so long they work on before it tries again.
+ALONE_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -22,8 +26,8 @@ log = structlog.get_logger(__name__)
 class ClaimingConsumer(Consumer):
     """One queue's consumer in one process. Acknowledging means handing the outcome to the ledger.
 
-    suspects: messages whose execution was held by a worker that died. Each runs with nothing beside it, so that only
-    what kills its worker by itself is ever blamed for it.
+    suspect: a message whose execution was held by a worker that died. It runs with nothing beside it, so that only
+    what kills its worker by itself is ever blamed for it. Further ones go back to the queue, for any process.
     """
 
     def __init__(self, broker: RedisBroker, ledger: Ledger, room: Room, queue_name: str, timeout: int) -> None:
@@ -31,21 +35,25 @@ class ClaimingConsumer(Consumer):
         self.queue_name = queue_name
         self.block_seconds = timeout / 1000
         self.claimed: deque[Message[None]] = deque()
-        self.suspects: deque[Message[None]] = deque()
+        self.suspect: Message[None] | None = None
+        self._turn_at = 0.0
         self._alone: str | None = None
 
     def __next__(self) -> MessageProxy | None:
         """Return the next claimed message, or None after an idle while."""
-        if not self.claimed and self.suspects:
-            self._take_alone()
-        if not self.claimed:
+        if not self.claimed and not self._take_alone():
             self._take()
         return MessageProxy(self.claimed.popleft()) if self.claimed else None
 
     def ack(self, message: MessageProxy) -> None:
         """Hand a message's outcome to the ledger, which commits it and then acknowledges."""
-        self.ledger.finish(message)
-        self._give_back_room(message)
+        if message.message_id != self._alone:
+            self.ledger.finish(message)
+            self.room.give(1)
+            return
+        # Only once its end is committed may others begin: a death among them would be charged to it.
+        self._alone = None
+        self.ledger.finish(message, self.room.give_whole)
 
     def nack(self, message: MessageProxy) -> None:
         """Move a message to the dead letters: it has no execution that could record its error."""
@@ -63,30 +71,39 @@ class ClaimingConsumer(Consumer):
         """Give back what was claimed and not handed out yet."""
         self.requeue([MessageProxy(message) for message in self.claimed])
         self.claimed.clear()
-        self._put_back(self.suspects)
-        self.suspects.clear()
-
-    def _take_alone(self) -> None:
-        """Claim one suspect once nothing else runs here; while something does, it waits its turn."""
-        if not self.room.take_whole(self.block_seconds):
-            return
-        message = self.suspects.popleft()
-        bell, kept = self._bell(message), False
+        self.room.forgo(self)
+        suspect, self.suspect = self.suspect, None
         try:
-            kept = bell is not None and message.message_id in self._win([message], [bell], alone=True).ids
+            self._put_back([suspect] if suspect else [])
+        except redis.RedisError as error:
+            # It stays among this process's claims; in time the sweep rings it under a new generation.
+            log.warning("redis_away", error=str(error), doing="give a suspect back")
+
+    def _take_alone(self) -> bool:
+        """Claim the suspect once nothing else runs here. Returns False when others may take instead."""
+        if self.suspect is None or time.monotonic() < self._turn_at:
+            return False
+        if not self.room.take_whole(self, self.block_seconds):
+            if time.monotonic() - self._turn_at > ALONE_SECONDS:
+                self.room.forgo(self)
+                self._turn_at = time.monotonic() + ALONE_SECONDS
+            return True
+        message, self.suspect = self.suspect, None
+        try:
+            self._claim([message], alone=True)
         finally:
-            if not kept:
-                self.room.give(self.room.threads)
-        if kept:
-            self._alone = message.message_id
-            self.claimed.append(message)
-        else:
-            self.ledger.drop(self.queue_name, [message.options["redis_message_id"]])
+            if self.claimed:
+                self._alone = message.message_id
+            else:
+                self.room.give_whole()
+        return True
 
     def _give_back_room(self, message: MessageProxy) -> None:
-        whole = message.message_id == self._alone
-        self._alone = None if whole else self._alone
-        self.room.give(self.room.threads if whole else 1)
+        if message.message_id == self._alone:
+            self._alone = None
+            self.room.give_whole()
+        else:
+            self.room.give(1)
 
     def _take(self) -> None:
         """Claim as many ready messages as there is room for; with none ready, wait for one."""
@@ -113,18 +130,36 @@ class ClaimingConsumer(Consumer):
 
     def _decode(self, data: bytes) -> Message[None] | None:
         try:
-            return Message.decode(data)
+            message: Message[None] = Message.decode(data)
         except DecodeError:
             log.exception("message_undecodable", queue=self.queue_name, data=data[:200])
-            return None
+        else:
+            if isinstance(message.options.get("redis_message_id"), str):
+                return message
+            log.error("message_without_its_id", queue=self.queue_name, data=data[:200])
+        self._bury(data)
+        return None
 
-    def _claim(self, messages: list[Message[None]]) -> None:
+    def _bury(self, data: bytes) -> None:
+        """Move what nobody can read to the dead letters. It is found by its bytes: a fetch tells no ids."""
+        client: redis.Redis = self.broker.client
+        claimed = list(client.smembers(claims_key(self.broker.broker_id, self.queue_name)))
+        found = client.hmget(messages_key(self.queue_name), claimed) if claimed else []
+        ids = [id_ for id_, bytes_ in zip(claimed, found, strict=True) if bytes_ == data]
+        for id_ in ids:
+            self.broker.do_nack(self.queue_name, id_)
+
+    def _claim(self, messages: list[Message[None]], *, alone: bool = False) -> None:
         bells = {message.message_id: bell for message in messages if (bell := self._bell(message)) is not None}
-        won = self._win(messages, list(bells.values()))
-        dropped = []
+        try:
+            won = self.ledger.claim(list(bells.values()), alone=alone)
+        except Exception as error:
+            self._put_back(messages)
+            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
+        dropped, suspects = [], []
         for message in messages:
             if message.message_id in won.alone:
-                self.suspects.append(message)
+                suspects.append(message)
             elif message.message_id in bells and message.message_id not in won.ids:
                 dropped.append(message.options["redis_message_id"])
             else:
@@ -132,13 +167,14 @@ class ClaimingConsumer(Consumer):
         if dropped:
             log.info("messages_dropped", queue=self.queue_name, count=len(dropped), reason="copy, cancelled or late")
             self.ledger.drop(self.queue_name, dropped)
+        self._suspect(suspects)
 
-    def _win(self, messages: list[Message[None]], bells: list[Bell], *, alone: bool = False) -> Won:
-        try:
-            return self.ledger.claim(bells, alone=alone)
-        except Exception as error:
-            self._put_back(messages)
-            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
+    def _suspect(self, messages: list[Message[None]]) -> None:
+        """Keep one suspect for its turn."""
+        if messages and self.suspect is None:
+            self.suspect, *messages = messages
+            self._turn_at = time.monotonic()
+        self._put_back(messages)
 
     def _put_back(self, messages: Iterable[Message[None]]) -> None:
         ids = [message.options["redis_message_id"] for message in messages]

@@ -1,33 +1,34 @@
 """Books what a broker's order book tells: states, fills, positions and cash, each once however often it is told."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from adapters.brokers.base import BookFill, BookOrder
 from db.accounts import AccountRepository, CashMovement
+from db.notifications import Notice
 from db.orders import OrderRepository, OrderRow
 from db.positions import FillRepository, PositionRepository, PositionRow
+from db.reentries import FilledRung, ReentryRepository
 from trading.calendar import exchange_day
 from trading.charges import charges
-from trading.orders import OrderState, is_final, reported
+from trading.exits import ExitReason
 from trading.portfolio import Fill, apply_fill
 from trading.values import Side, Symbol, money
 from worker.outcome import Json
-from worker.steps.order_life import settle
-
-EXIT_AT_LIMIT = "EMA9_TARGET"
-EXIT_AT_MARKET = "RSI_EXIT"
-
-_PRICE_STEP = Decimal("0.0001")
+from worker.steps.order_life import REENTRY
+from worker.steps.order_notices import reopened, told_of
+from worker.steps.told import PRICE_STEP, average, take_told
 
 
 @dataclass(slots=True)
 class Booked:
-    """What one look at the book changed. strangers: tags in it that no order of the account carries."""
+    """What one look at the book changed. strangers: tags in it that no order of the account carries.
+
+    notices: what of it the user is told.
+    """
 
     orders: int = 0
     fills: int = 0
@@ -35,6 +36,7 @@ class Booked:
     positions_closed: int = 0
     unknown_words: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    notices: list[Notice] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Json]:
         """Return the counts, and what needs a person's eye if there is any."""
@@ -49,14 +51,22 @@ class Booked:
 
 
 class Booking:
-    """One look at the book of one account, booked inside the caller's transaction under the account's lock."""
+    """One look at the book of one account, booked inside the caller's transaction under the account's lock.
 
-    def __init__(self, session: AsyncSession, user_id: int, account_id: int, now: datetime) -> None:
+    again_until: until when a purchase that fails now may be tried again; None: not at all.
+    """
+
+    def __init__(
+        self, session: AsyncSession, user_id: int, account_id: int, now: datetime, again_until: datetime | None
+    ) -> None:
         self._user_id, self._account_id, self._now = user_id, account_id, now
+        self._again_until = again_until
         self._orders = OrderRepository(session, user_id, account_id)
         self._fills = FillRepository(session, user_id, account_id)
         self._positions = PositionRepository(session, user_id, account_id)
         self._accounts = AccountRepository(session)
+        self._reentries = ReentryRepository(session, user_id, account_id)
+        self._begun: set[int] = set()
         self.booked = Booked()
 
     async def take(self, book: Sequence[BookOrder]) -> Booked:
@@ -68,8 +78,9 @@ class Booking:
         for order, told in pairs:
             if told.state is None:
                 self.booked.unknown_words.append(f"{told.tag}: {told.word}")
-            elif take_told(self._orders, order, told, told.state, self._now):
+            elif take_told(self._orders, order, told, told.state, self._now, self._again_until):
                 self.booked.orders += 1
+                self.booked.notices += told_of(order)
         return self.booked
 
     async def _take_fills(self, pairs: Sequence[tuple[OrderRow, BookOrder]]) -> None:
@@ -81,76 +92,71 @@ class Booking:
         if not fresh:
             return
         open_positions = {row.symbol: row for row in await self._positions.open()}
-        movements: dict[datetime, list[CashMovement]] = {}
         # Oldest first, purchases before sales: a position is never sold before it was bought.
-        for order, one, fill in sorted(fresh, key=lambda item: (item[2].at, item[0].side, item[0].tag)):
-            trade = _trade(order, fill)
-            if await self._fills.book(order.id, fill.broker_fill_id, trade):
-                self._take_position(open_positions, trade, one)
+        fresh.sort(key=lambda item: (item[2].at, item[0].side, item[0].tag))
+        trades = [(order, one, fill, _trade(order, fill)) for order, one, fill in fresh]
+        booked = await self._fills.book([(order.id, fill.broker_fill_id, trade) for order, _, fill, trade in trades])
+        movements: dict[datetime, list[CashMovement]] = {}
+        for order, one, fill, trade in trades:
+            if fill.broker_fill_id in booked:
+                self._take_position(open_positions, order, trade, one)
                 movements.setdefault(fill.at, []).extend(_movements(fill.broker_fill_id, trade))
                 self.booked.fills += 1
         for at, moved in movements.items():
             await self._accounts.book(self._user_id, self._account_id, at, moved)
+        await self._take_rungs({order.id: (order, one) for order, one, _ in fresh if order.entry_type == REENTRY})
 
-    def _take_position(self, positions: dict[str, PositionRow], trade: Fill, told: BookOrder) -> None:
+    def _take_position(self, positions: dict[str, PositionRow], order: OrderRow, trade: Fill, told: BookOrder) -> None:
         row = positions.get(trade.symbol)
         position = apply_fill(row.value() if row is not None else None, trade)
+        if order.entry_type == REENTRY and (row is None or row.id != order.position_id):
+            self.booked.notices.append(reopened(order))
         if row is None:
-            positions[trade.symbol] = self._positions.add(position)
+            positions[trade.symbol] = row = self._positions.add(position)
+            row.entry_rsi = _rsi(order)
             self.booked.positions_opened += 1
-            return
-        row.take(position)
-        if position.closed_at is not None:
-            row.exit_price = trade.price
-            row.exit_reason = EXIT_AT_MARKET if told.limit_price is None else EXIT_AT_LIMIT
+        else:
+            row.take(position)
+        if trade.side is Side.BUY:
+            # Until the book's row is taken over, an order shows what was filled before this look.
+            first = order.filled_quantity == 0 and order.id not in self._begun
+            self._begun.add(order.id)
+            _bought(row, order, trade, first)
+        elif position.closed_at is not None:
+            _closed(row, order, trade, told)
             del positions[trade.symbol]
             self.booked.positions_closed += 1
 
-
-def take_told(orders: OrderRepository, order: OrderRow, told: BookOrder, word: OrderState, now: datetime) -> bool:
-    """Take over what a row of the book says of an order. Returns whether that is news.
-
-    word: the row's word in our terms. Two looks may be booked in any order: what was seen of an older one is known
-    by fewer shares filled, or by a state the order has left, and changes nothing. A final state keeps its word.
-    """
-    order.broker_order_id = order.broker_order_id or told.broker_order_id
-    order.placed_at = order.placed_at or now
-    if told.limit_price is None and order.order_type == "limit":
-        order.order_type, order.price = "market", None
-    before = OrderState(order.status)
-    state = reported(before, word, told.filled, order.quantity)
-    # What the row says by itself: where the order is ahead of it, its word is an older one.
-    alone = reported(OrderState.PLANNED, word, told.filled, order.quantity)
-    ahead = state is before and (alone is not before or is_final(before))
-    latest = order.broker_word if ahead else told.word
-    grown = told.filled > order.filled_quantity
-    if told.filled < order.filled_quantity or not (grown or state is not before or latest != order.broker_word):
-        return False
-    order.broker_word = latest
-    if grown:
-        _take_quantities(order, told, state)
-    if state is not before:
-        order.reason = told.reason or order.reason
-        settle(orders, order, state, "reported", now, {"word": told.word, "filled": told.filled})
-    return True
+    async def _take_rungs(self, filled: Mapping[int, tuple[OrderRow, BookOrder]]) -> None:
+        """Store at what price and when the rungs of the re-entry ladder were bought."""
+        rungs = [
+            FilledRung(order.id, told.filled, paid, max(fill.at for fill in told.fills))
+            for order, told in filled.values()
+            if (paid := average(told.fills)) is not None
+        ]
+        await self._reentries.fill(rungs)
 
 
-def _take_quantities(order: OrderRow, told: BookOrder, state: OrderState) -> None:
-    """Take over what is filled; what is not filled any more needs no money held back."""
-    left = order.quantity - order.filled_quantity
-    order.reserved = money(order.reserved * (order.quantity - told.filled) / left)
-    order.filled_quantity = told.filled
-    order.avg_price = _average(told.fills) or order.avg_price
-    last = max((fill.at for fill in told.fills), default=None)
-    if state is OrderState.FILLED and last is not None:
-        order.filled_at = last
-        order.closed_at = order.closed_at or last
+def _bought(row: PositionRow, order: OrderRow, trade: Fill, first: bool) -> None:
+    """Keep what the first purchase paid, and how often and at what price was bought again. first: fill of its order."""
+    if order.entry_type == REENTRY and row.id == order.position_id:
+        row.last_reentry_price = trade.price
+        row.reentry_count += first
+    elif not row.reentry_count:
+        row.initial_entry_price = row.avg_price.quantize(PRICE_STEP)
 
 
-def _average(fills: Iterable[BookFill]) -> Decimal | None:
-    quantity = sum(fill.quantity for fill in fills)
-    value = sum((fill.quantity * fill.price for fill in fills), Decimal(0))
-    return (value / quantity).quantize(_PRICE_STEP) if quantity else None
+def _closed(row: PositionRow, order: OrderRow, trade: Fill, told: BookOrder) -> None:
+    row.exit_price, row.exit_rsi, row.sell_order_id = trade.price, _rsi(order), order.id
+    row.realized_pnl_pct = float(100 * row.realized_pnl / (row.entry_quantity * row.avg_price))
+    wished = (order.order_metadata or {}).get("exit_reason", ExitReason.RSI_EXIT)
+    row.exit_reason = str(wished if told.limit_price is None else ExitReason.EMA9_TARGET)
+
+
+def _rsi(order: OrderRow) -> float | None:
+    """Return the RSI an order was decided at."""
+    value: float | None = (order.order_metadata or {}).get("rsi")
+    return value
 
 
 def _trade(order: OrderRow, fill: BookFill) -> Fill:

@@ -6,11 +6,15 @@ from datetime import datetime, timedelta
 from db.executions import Execution, FollowUp, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
 from trading.calendar import AMO_ENDS, Calendar
-from trading.orders import OrderEvent, OrderState, advance, is_final
-from trading.values import money
+from trading.errors import CalendarUncovered
+from trading.orders import FailureKind, OrderEvent, OrderState, advance, failed_or_rejected, is_final, is_live
+from trading.values import Side, money
 from worker.messages import TASKS
 from worker.outcome import Json
 from worker.steps.subject import SECOND_LOOK, OrderSubject
+
+REENTRY = "reentry"
+"""The entry type of a purchase that adds to a position."""
 
 # A broker's book shows an order a moment after it took it; market.md 2.
 SYNC_AFTER = timedelta(seconds=3)
@@ -26,12 +30,49 @@ def move(orders: OrderRepository, order: OrderRow, event: OrderEvent, at: dateti
 def settle(
     orders: OrderRepository, order: OrderRow, state: OrderState, event: str, at: datetime, facts: Mapping[str, Json]
 ) -> None:
-    """Put an order into a state and record why; a final state frees what it reserved."""
+    """Put an order into a state and record why; one that is not live any more frees what it reserved."""
     before, order.status = order.status, state.value
     if is_final(state):
         order.closed_at = order.closed_at or at
+    if not is_live(state):
         order.reserved = money(0)
     orders.note(order, event, before, at, dict(facts) or None)
+
+
+def retry_until(calendar: Calendar, at: datetime) -> datetime | None:
+    """Return until when a purchase that failed at a moment may be tried again: the close of the next session.
+
+    None: the calendar does not know one, so it may not.
+    """
+    try:
+        return calendar.next_session(calendar.exchange_day(at)).closes
+    except CalendarUncovered:
+        return None
+
+
+def refusal(order: OrderRow, kind: FailureKind, at: datetime, again_until: datetime | None) -> OrderState:
+    """Return what a broker's refusal makes of an order, and store its kind. again_until: as `retry_until` says.
+
+    A retry that fails keeps the time of the order that failed first, so that none is tried for ever.
+    """
+    order.failure_kind = kind.value
+    state = failed_or_rejected(Side(order.side), kind, order.filled_quantity, again_until is not None)
+    if state is OrderState.FAILED:
+        order.first_failed_at = order.first_failed_at or at
+        order.retry_until = order.retry_until or again_until
+    return state
+
+
+def want(orders: OrderRepository, order: OrderRow, wish: Mapping[str, Json], at: datetime) -> None:
+    """Ask for a change of an order at the broker, under a new attempt. wish: as `change` holds it. Ring its submit."""
+    order.change = dict(wish)
+    order.attempt += 1
+    orders.note(order, "change_wanted", order.status, at, {**wish, "attempt": order.attempt})
+
+
+def has_asked(order: OrderRow, wish: Mapping[str, Json]) -> bool:
+    """Tell whether that change is the last one asked for, whatever the answer was: asking again would not help."""
+    return order.change is not None and {**order.change, "accepted": None} == {**wish, "accepted": None}
 
 
 def sending_begins(calendar: Calendar, order: OrderRow) -> datetime | None:
@@ -61,12 +102,13 @@ def is_too_late(calendar: Calendar, order: OrderRow, now: datetime) -> bool:
 
 
 def submit_of(calendar: Calendar, order: OrderRow, now: datetime) -> FollowUp:
-    """Return the submit of an order's present attempt."""
+    """Return the submit of an order's present attempt, due when it may be sent."""
     subject = OrderSubject(order.id, order.attempt)
     # A change goes to an order that is at the broker already: there the session is the limit, whatever its variety.
     session = calendar.session(order.session_day)
     ends = session.closes if order.change is not None and session is not None else sending_ends(calendar, order)
-    return FollowUp("submit", TASKS["submit"].queue, str(subject), now, ends)
+    begins = sending_begins(calendar, order) or now
+    return FollowUp("submit", TASKS["submit"].queue, str(subject), max(now, begins), ends)
 
 
 def reconcile_of(order: OrderRow, at: datetime, look: int = 1) -> FollowUp:

@@ -3,24 +3,39 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from adapters.brokers.base import Failed
 from db.accounts import AccountRepository
 from db.executions import Execution, FollowUp, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
+from db.positions import PositionRepository
 from trading.calendar import Calendar
-from trading.orders import OrderEvent, OrderState
+from trading.orders import LIVE, OrderEvent, OrderState
 from trading.risk import DenyCode
 from worker.messages import HARD_LIMIT_FACTOR, TASKS
 from worker.outcome import Outcome, Retry, done
 from worker.resources import Resources
 from worker.steps.booking import Booking
-from worker.steps.order_life import is_too_late, move, reconcile_of
+from worker.steps.notices import tell
+from worker.steps.order_life import (
+    REENTRY,
+    has_asked,
+    is_too_late,
+    move,
+    reconcile_of,
+    retry_until,
+    submit_of,
+    want,
+)
 from worker.steps.subject import SECOND_LOOK, OrderSubject, owner
 
 # Of machine time: a process that runs a submit for longer is killed.
 SUBMIT_ENDS = timedelta(seconds=TASKS["submit"].limit_seconds * HARD_LIMIT_FACTOR)
 
 _UNSENT = frozenset({OrderState.PLANNED, OrderState.SENDING, OrderState.UNKNOWN})
+_AT_BROKER = LIVE - _UNSENT - {OrderState.CANCELLING}
+_END = {"cancel": True}
 
 
 async def order_sync(resources: Resources, execution: Execution) -> Outcome:
@@ -41,12 +56,19 @@ async def order_sync(resources: Resources, execution: Execution) -> Outcome:
         tasks = ServiceTaskRepository(session)
         moment = await tasks.fence(execution)
         await AccountRepository(session).lock(user_id, account_id)
-        booked = await Booking(session, user_id, account_id, now).take(book.orders)
+        again_until = retry_until(resources.calendar, now)
+        booked = await Booking(session, user_id, account_id, now, again_until).take(book.orders)
         orders = OrderRepository(session, user_id, account_id)
         await session.flush()
-        unsent = await orders.live(_UNSENT)
+        live = await orders.live()
+        unsent = [order for order in live if order.status in _UNSENT]
         await _give_up(orders, unsent, resources.calendar, moment)
-        await tasks.follow_up(execution, await _looks(tasks, execution, unsent, moment))
+        ended = await _end_siblings(session, orders, live, moment)
+        rung = [*await _looks(tasks, execution, unsent, moment)]
+        rung += [submit_of(resources.calendar, order, moment) for order in ended]
+        await tasks.follow_up(execution, rung)
+        await orders.checked([order.id for order in live], moment)
+        await tell(session, execution, booked.notices)
     return done(**booked.to_json())
 
 
@@ -65,6 +87,20 @@ async def _give_up(orders: OrderRepository, unsent: Sequence[OrderRow], calendar
         elif order.status == OrderState.SENDING and (late or order.id in abandoned):
             reason = "its time to be sent is over" if late else "its submit can no longer be running"
             move(orders, order, OrderEvent.LOSE_SIGHT, now, reason=reason)
+
+
+async def _end_siblings(
+    session: AsyncSession, orders: OrderRepository, live: Sequence[OrderRow], now: datetime
+) -> list[OrderRow]:
+    """Ask for the end of re-entries at the broker whose position has closed. Returns them."""
+    additions = [order for order in live if order.entry_type == REENTRY and order.status in _AT_BROKER]
+    if not additions:
+        return []
+    held = {position.id for position in await PositionRepository(session, orders.user_id, orders.account_id).open()}
+    ended = [order for order in additions if order.position_id not in held and not has_asked(order, _END)]
+    for order in ended:
+        want(orders, order, _END, now)
+    return ended
 
 
 async def _looks(

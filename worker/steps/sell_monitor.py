@@ -1,52 +1,54 @@
-"""Places each held share's exit limit once a session, and before the close sells at market what has recovered."""
+"""Places each held share's exit once a session, keeps it as large as the position, and sells at market what has
+recovered or fallen too far.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from math import isfinite
 
-import numpy as np
-
-from adapters.prices.base import PriceSourceError
 from db.accounts import AccountRepository, AccountRow
 from db.configs import ConfigSnapshot, UserTradingConfigRepository
 from db.executions import Execution, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
 from db.positions import PositionRepository, PositionRow
-from trading.bars import Bars, Quote
-from trading.calendar import Calendar, Session
-from trading.indicators import ema
+from trading.calendar import Session
+from trading.config import TradingConfig
+from trading.exits import ExitReason, Shown, exit_rsi, target, target_again, to_market
 from trading.orders import OrderState, intent_key, order_tag
 from trading.risk import DenyCode
-from trading.strategies.dip import exit_limit, exits_on_rsi, rsi_with
-from trading.values import Side, Symbol
-from worker.outcome import Outcome, Retry, done, skipped
+from trading.values import Price, Side, Symbol
+from worker.outcome import Json, Outcome, done, skipped
 from worker.resources import Resources
-from worker.steps.order_life import submit_of
+from worker.steps.market_view import is_open, open_session, shown_at
+from worker.steps.order_life import has_asked, submit_of, want
 from worker.steps.subject import owner
 
 EXIT_LEG = "exit"
-EXIT_EMA_PERIOD = 9  # bars; domain 4.11
-EXIT_RSI_PERIOD = 10  # bars; domain 4.11 names RSI(10) for the exit, whatever the entry's period is
-
-# All accounts ask for the same history in the same minute: one comparison with the table serves them.
-HISTORY_SECONDS_OLD = 5.0
 
 _AT_BROKER = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.PARTIAL})
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """What the market shows of the held shares. history: up to `before`, the session before. whole: of the bar."""
+    """Today's session, and what the market shows of the held shares."""
 
     session: Session
-    before: date
-    whole: bool
-    history: Mapping[Symbol, Bars]
-    quotes: Mapping[Symbol, Quote]
+    shown: Mapping[Symbol, Shown]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What an exit at the broker shall become. reason: why it goes to the market, None when it does not."""
+
+    order: OrderRow
+    change: Mapping[str, Json]
+    reason: ExitReason | None
+    rsi: float
 
 
 async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
-    """Plan missing exits and ask for the market where RSI has recovered. Raises Retry when there are no prices.
+    """Plan missing exits and change those that no longer fit. Raises Retry when there are no prices.
 
     A share bought in this session gets its first exit in the next one.
     """
@@ -60,111 +62,108 @@ async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
         account = await AccountRepository(session).lock(user_id, account_id)
         if account.status != "active":
             return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")
-        if not _is_open(view.session, now):
+        if not is_open(view.session, now):
             return skipped(f"{DenyCode.MARKET_CLOSED}: the session closed while prices were asked for")
         config = await UserTradingConfigRepository(session).snapshot(user_id, execution.config_version)
         positions = PositionRepository(session, user_id, account_id)
         held = [one for one in await positions.open() if one.opened_at < view.session.opens]
         orders = OrderRepository(session, user_id, account_id)
         sells = {order.symbol: order for order in await orders.live() if order.side == Side.SELL}
-        unpriced = [one.symbol for one in held if not _is_priced(view, Symbol(one.symbol))]
-        missing = [one for one in held if one.symbol not in sells and one.symbol not in unpriced]
-        planned = await orders.plan([_order(execution, account, config, view, one) for one in missing], now)
-        changed = _to_market(orders, config, view, list(sells.values()), now)
-        rung = [submit_of(resources.calendar, order, now) for order in [*planned, *changed]]
+        priced = [(one, shown) for one in held if (shown := view.shown.get(Symbol(one.symbol))) is not None]
+        missing = [_order(execution, account, config, *one) for one in priced if one[0].symbol not in sells]
+        planned = await orders.plan(missing, now)
+        wishes = _wishes(sells, priced, config.config)
+        for wish in wishes:
+            _ask(orders, wish, now)
+        rung = [submit_of(resources.calendar, order, now) for order in [*planned, *(wish.order for wish in wishes)]]
         await tasks.follow_up(execution, rung)
-    return done(positions=len(held), planned=len(planned), to_market=len(changed), without_price=unpriced)
+    return done(
+        positions=len(held),
+        planned=len(planned),
+        to_market=sum(wish.reason is not None for wish in wishes),
+        resized=sum("quantity" in wish.change for wish in wishes),
+        without_price=sorted({one.symbol for one in held} - {one.symbol for one, _ in priced}),
+    )
 
 
 async def _look(resources: Resources, execution: Execution) -> _View | Outcome:
     """Read positions, then ask for prices with no transaction open."""
     user_id, account_id = owner(execution)
-    calendar = resources.calendar
+    today = open_session(resources.calendar, execution.market_now)
+    if today is None:
+        return skipped(f"{DenyCode.MARKET_CLOSED}: no session is open")
     async with resources.database.reading(user_id) as session:
-        now = execution.market_now
-        today = _open_session(calendar, now)
-        if today is None:
-            return skipped(f"{DenyCode.MARKET_CLOSED}: no session is open")
         rows = await PositionRepository(session, user_id, account_id).open()
-        symbols = [Symbol(row.symbol) for row in rows if row.opened_at < today.opens]
-        if not symbols:
-            return done(positions=0, planned=0, to_market=0)
-    before = calendar.previous_session(today.day).day
-    history = await resources.history.until(before, HISTORY_SECONDS_OLD)
-    whole = calendar.bar_is_whole(now)
-    try:
-        quotes = await resources.prices.quotes(symbols, today.day, now, whole)
-    except PriceSourceError as error:
-        raise Retry(str(error)) from error
-    return _View(today, before, whole, history, quotes)
-
-
-def _open_session(calendar: Calendar, now: datetime) -> Session | None:
-    session = calendar.session(calendar.exchange_day(now))
-    return session if session is not None and _is_open(session, now) else None
-
-
-def _is_open(session: Session, now: datetime) -> bool:
-    return session.opens <= now < session.closes
-
-
-def _is_priced(view: _View, symbol: Symbol) -> bool:
-    """Tell whether a share has a quote and bars up to the session before: an older average is another one."""
-    bars = view.history.get(symbol)
-    return symbol in view.quotes and bars is not None and bars.days[-1] == np.datetime64(view.before, "D")
+    symbols = [Symbol(row.symbol) for row in rows if row.opened_at < today.opens]
+    if not symbols:
+        return done(positions=0, planned=0, to_market=0, resized=0)
+    return _View(today, await shown_at(resources, today, symbols, execution.market_now))
 
 
 def _order(
-    execution: Execution, account: AccountRow, config: ConfigSnapshot, view: _View, position: PositionRow
+    execution: Execution, account: AccountRow, config: ConfigSnapshot, position: PositionRow, shown: Shown
 ) -> dict[str, object]:
-    symbol, day = Symbol(position.symbol), view.session.day
-    quote = view.quotes[symbol]
-    average = float(ema(view.history[symbol].close, EXIT_EMA_PERIOD)[-1])
-    key = intent_key(config.strategy, day, symbol, Side.SELL, EXIT_LEG)
+    """Return the exit of a position for this session: its limit, or the market where its stop loss was passed."""
+    reason = to_market(shown, position.avg_price, None, config.config)
+    limit = None if reason else target(shown)
+    key = intent_key(config.strategy, shown.quote.day, Symbol(position.symbol), Side.SELL, EXIT_LEG)
     return {
         "execution_id": execution.id,
-        "symbol": symbol,
+        "symbol": position.symbol,
         "side": Side.SELL.value,
-        "order_type": "limit",
+        "order_type": "market" if limit is None else "limit",
         "variety": "regular",
+        "trade_mode": account.mode,
+        "orig_source": "exit",
+        "order_metadata": _why(exit_rsi(shown, shown.quote.last if limit is None else limit), reason),
         "quantity": position.quantity,
-        "price": exit_limit(average, quote.open),
+        "price": limit,
         "status": OrderState.PLANNED.value,
         "intent_key": key,
         "tag": order_tag(account.code, key),
         "strategy": config.strategy,
         "leg": EXIT_LEG,
         "rank": 1,
-        "reference_price": quote.last,
+        "reference_price": shown.quote.last,
         "as_of": execution.as_of,
-        "session_day": day,
+        "session_day": shown.quote.day,
+        "position_id": position.id,
         "config_version": config.version,
     }
 
 
-def _to_market(
-    orders: OrderRepository, config: ConfigSnapshot, view: _View, sells: list[OrderRow], now: datetime
-) -> list[OrderRow]:
-    """Mark the exits that shall sell at market, each under a new attempt. Returns them."""
-    if not (view.whole and config.config.exit_on_ema9_or_rsi50):
-        return []
-    changed = [order for order in sells if order.status in _AT_BROKER and _recovered(view, order)]
-    for order in changed:
-        order.change = {"limit_price": None}
-        order.attempt += 1
-        orders.note(order, "change_wanted", order.status, now, {"limit_price": None, "attempt": order.attempt})
-    return changed
+def _wishes(
+    sells: Mapping[str, OrderRow], priced: Sequence[tuple[PositionRow, Shown]], config: TradingConfig
+) -> list[_Wish]:
+    """Return what the exits at the broker shall become; what was asked for already is not asked for again."""
+    found = [
+        _wish(sells[position.symbol], position, shown, config) for position, shown in priced if position.symbol in sells
+    ]
+    return [wish for wish in found if wish is not None and not has_asked(wish.order, wish.change)]
 
 
-def _recovered(view: _View, order: OrderRow) -> bool:
-    """Tell whether an exit's limit has become the wrong price: RSI is back, and the market never came to the limit.
+def _wish(order: OrderRow, position: PositionRow, shown: Shown, config: TradingConfig) -> _Wish | None:
+    """Return what an exit shall become: of the position's size, and at market where that is called for."""
+    pending = order.change is not None and "accepted" not in order.change
+    if order.leg != EXIT_LEG or order.status not in _AT_BROKER or order.price is None or pending:
+        return None
+    quantity = position.quantity + order.filled_quantity
+    size: dict[str, Json] = {} if quantity == order.quantity else {"quantity": quantity}
+    reason = to_market(shown, position.avg_price, order.price, config)
+    if reason is not None:
+        return _Wish(order, {"limit_price": None, **size}, reason, exit_rsi(shown, shown.quote.last))
+    if not size:
+        return None
+    limit: Price = target_again(shown, order.price)
+    return _Wish(order, {"limit_price": str(limit), **size}, None, exit_rsi(shown, limit))
 
-    A limit that was touched is left alone: it is sold already, whether or not a sync has told so yet.
-    """
-    symbol = Symbol(order.symbol)
-    if order.leg != EXIT_LEG or order.change is not None or order.price is None or not _is_priced(view, symbol):
-        return False
-    quote, bars = view.quotes[symbol], view.history[symbol]
-    if quote.high >= order.price or len(bars) < EXIT_RSI_PERIOD:
-        return False
-    return exits_on_rsi(rsi_with(bars, quote.last, EXIT_RSI_PERIOD))
+
+def _ask(orders: OrderRepository, wish: _Wish, now: datetime) -> None:
+    wish.order.order_metadata = {**(wish.order.order_metadata or {}), **_why(wish.rsi, wish.reason)}
+    want(orders, wish.order, wish.change, now)
+
+
+def _why(rsi: float, reason: ExitReason | None) -> dict[str, Json]:
+    """Return what the position will keep of its exit; booking reads it when the sale is filled."""
+    known: dict[str, Json] = {"rsi": round(rsi, 4)} if isfinite(rsi) else {}
+    return known if reason is None else {**known, "exit_reason": reason.value}

@@ -12,10 +12,11 @@ from decimal import Decimal
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from adapters.brokers.base import Accepted, Broker, NotSent, Placement, PlaceOutcome, Refused, Unknown
+from adapters.brokers.base import Accepted, Broker, Change, NotSent, Placement, PlaceOutcome, Refused, Unknown
 from db.accounts import AccountRepository, AccountRow
 from db.executions import Execution, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
+from db.positions import PositionRepository
 from db.service_status import ServiceStatusRepository
 from trading.calendar import Calendar
 from trading.orders import OrderEvent, OrderState
@@ -23,7 +24,9 @@ from trading.risk import DenyCode
 from trading.values import Side, Symbol
 from worker.outcome import Outcome, Retry, done, skipped
 from worker.resources import Resources
-from worker.steps.order_life import may_send, move, reconcile_of, sync_soon
+from worker.steps.notices import tell
+from worker.steps.order_life import REENTRY, may_send, move, reconcile_of, refusal, retry_until, sync_soon
+from worker.steps.order_notices import told_of, told_of_answer
 from worker.steps.subject import OrderSubject, owner
 
 log = structlog.get_logger(__name__)
@@ -36,13 +39,11 @@ _CHANGEABLE = frozenset({OrderState.ACKED, OrderState.PARKED, OrderState.OPEN, O
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What to ask of the broker once the first transaction is committed. change: of an order that it has."""
+    """What to ask of the broker once the first transaction is committed. wish: None asks for the order's end."""
 
     broker: Broker
     tag: str
-    placement: Placement
-    change: bool
-    limit_price: Decimal | None
+    wish: Placement | Change | None
     at: datetime
 
 
@@ -52,12 +53,14 @@ async def submit(resources: Resources, execution: Execution) -> Outcome:
     begun = await _begin(resources, execution)
     if isinstance(begun, Outcome):
         return begun
-    if begun.change:
-        change = begun.broker.change(user_id, account_id, begun.tag, begun.limit_price, begun.at)
-        outcome = await _answered(change)
-        return await _end_change(resources, execution, outcome)
-    outcome = await _answered(begun.broker.place(user_id, account_id, begun.placement, begun.at))
-    return await _end_placement(resources, execution, outcome)
+    if isinstance(begun.wish, Placement):
+        outcome = await _answered(begun.broker.place(user_id, account_id, begun.wish, begun.at))
+        return await _end_placement(resources, execution, outcome)
+    if begun.wish is None:
+        outcome = await _answered(begun.broker.cancel(user_id, account_id, begun.tag, begun.at))
+    else:
+        outcome = await _answered(begun.broker.change(user_id, account_id, begun.tag, begun.wish, begun.at))
+    return await _end_change(resources, execution, outcome)
 
 
 async def _answered(call: Awaitable[PlaceOutcome]) -> PlaceOutcome:
@@ -88,13 +91,19 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
             if code := await _denial(session, account, order, resources.calendar, now):
                 order.reason = code.value
                 move(orders, order, OrderEvent.DENY, now, code=code.value)
+                await tell(session, execution, told_of(order))
                 return done(order=order.id, state=order.status, code=code.value)
             move(orders, order, OrderEvent.SEND, now, attempt=order.attempt)
-        elif not _is_to_change(order, state):
+            return _Request(resources.broker(account), order.tag, _placement(order), now)
+        if not _is_to_change(order, state):
             return skipped(f"the order is {order.status}", order=order.id)
+        if _ends(order):
+            # A cancel passes whatever is halted. Asked again after a crash, it is on its way already.
+            if state is not OrderState.CANCELLING:
+                move(orders, order, OrderEvent.CANCEL, now)
         elif account.status != "active":
             return skipped(f"the account is {account.status}", order=order.id)
-        return _request(resources.broker(account), order, state is not OrderState.PLANNED, now)
+        return _Request(resources.broker(account), order.tag, _change(order), now)
 
 
 async def _end_placement(resources: Resources, execution: Execution, outcome: PlaceOutcome) -> Outcome:
@@ -111,16 +120,19 @@ async def _end_placement(resources: Resources, execution: Execution, outcome: Pl
             await tasks.follow_up(execution, await sync_soon(tasks, execution, now))
         elif isinstance(outcome, Refused):
             order.reason = outcome.reason
-            move(orders, order, OrderEvent.REJECT, now, reason=outcome.reason)
+            state = refusal(order, outcome.kind, now, retry_until(resources.calendar, now))
+            event = OrderEvent.FAIL if state is OrderState.FAILED else OrderEvent.REJECT
+            move(orders, order, event, now, reason=outcome.reason, kind=outcome.kind.value)
         elif isinstance(outcome, NotSent):
             move(orders, order, OrderEvent.NOT_SENT, now, reason=outcome.reason)
         else:
             move(orders, order, OrderEvent.LOSE_SIGHT, now, reason=outcome.reason)
             await tasks.follow_up(execution, [reconcile_of(order, now)])
-        state = order.status
+        await tell(session, execution, told_of_answer(order))
+        ended = order.status
     if isinstance(outcome, NotSent):
         raise Retry(f"order {order.id} was not sent: {outcome.reason}")
-    return done(order=order.id, state=state)
+    return done(order=order.id, state=ended)
 
 
 async def _end_change(resources: Resources, execution: Execution, outcome: PlaceOutcome) -> Outcome:
@@ -157,16 +169,28 @@ async def _denial(
         return DenyCode.KILL_SWITCH
     if order.side == Side.BUY and not await ServiceStatusRepository(session).runs(account.user_id):
         return DenyCode.KILL_SWITCH
+    if order.entry_type == REENTRY and not await _is_held(session, order):
+        return DenyCode.POSITION_CLOSED
     return None if may_send(calendar, order, now) else DenyCode.MARKET_CLOSED
 
 
+async def _is_held(session: AsyncSession, order: OrderRow) -> bool:
+    """Tell whether the position a re-entry adds to is still open: it must not open another one."""
+    held = await PositionRepository(session, order.user_id, order.account_id).open()
+    return order.position_id in {position.id for position in held}
+
+
 def _is_to_change(order: OrderRow, state: OrderState) -> bool:
-    return state in _CHANGEABLE and order.change is not None and "accepted" not in order.change
+    changeable = state in _CHANGEABLE or (state is OrderState.CANCELLING and _ends(order))
+    return changeable and order.change is not None and "accepted" not in order.change
 
 
-def _request(broker: Broker, order: OrderRow, change: bool, now: datetime) -> _Request:
-    wanted = (order.change or {}).get("limit_price")
-    placement = Placement(
+def _ends(order: OrderRow) -> bool:
+    return bool((order.change or {}).get("cancel"))
+
+
+def _placement(order: OrderRow) -> Placement:
+    return Placement(
         tag=order.tag,
         symbol=Symbol(order.symbol),
         side=Side(order.side),
@@ -175,4 +199,12 @@ def _request(broker: Broker, order: OrderRow, change: bool, now: datetime) -> _R
         variety=order.variety,
         session_day=order.session_day,
     )
-    return _Request(broker, order.tag, placement, change, None if wanted is None else Decimal(str(wanted)), now)
+
+
+def _change(order: OrderRow) -> Change | None:
+    """Return what the order shall become; None: its end. A price that is not wished for stays."""
+    wish = order.change or {}
+    if _ends(order):
+        return None
+    limit = wish.get("limit_price", order.price)
+    return Change(None if limit is None else Decimal(str(limit)), wish.get("quantity"))

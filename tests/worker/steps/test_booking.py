@@ -13,7 +13,7 @@ from adapters.brokers.base import BookFill, BookOrder
 from db.orders import OrderRepository, OrderRow
 from trading.orders import OrderState
 from trading.values import Side, Symbol
-from worker.steps.booking import take_told
+from worker.steps.told import take_told
 
 QUANTITY = 10
 NOW = datetime(2024, 3, 5, 5, tzinfo=UTC)

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from adapters.brokers.base import BookFill, BookOrder, Complete
+from db.executions import Fenced
 from tests.desk import DAY, EVE, NEXT, Desk
 from trading.charges import charges
 from trading.orders import OrderState
@@ -205,3 +206,126 @@ async def test_of_two_overlapping_looks_the_older_one_booked_last_changes_nothin
     assert before == ("partial", 7, Decimal("100.2857"), 330, "open")
     assert (await desk.run("order_sync", before=older)).details["orders"] == 0
     assert await desk.order(columns) == before
+
+
+async def test_a_purchase_the_venue_had_no_money_for_waits_to_be_tried_again(desk: Desk) -> None:
+    await desk.sent()
+    await desk.world.change("UPDATE paper_books SET cash = 5")
+    await desk.world.set_clock(desk.opens(DAY))
+    await desk.run("order_sync")
+    columns = "status, failure_kind, first_failed_at, retry_until, reserved"
+    assert await desk.order(columns) == ("failed", "insufficient_funds", desk.opens(DAY), desk.closes(NEXT), 0)
+    await desk.run("order_sync")
+    assert await desk.order() == ("failed",)
+
+
+async def test_a_retry_that_fails_again_gets_no_more_time_than_the_first(desk: Desk) -> None:
+    await desk.sent()
+    await desk.world.change("UPDATE paper_books SET cash = 5")
+    until, first = desk.closes(DAY), desk.opens(EVE)
+    await desk.world.change(f"UPDATE orders SET retry_until = '{until}', first_failed_at = '{first}'")
+    await desk.world.set_clock(desk.opens(DAY))
+    await desk.run("order_sync")
+    assert await desk.order("status, retry_until, first_failed_at") == ("failed", until, first)
+
+
+async def test_what_the_entry_was_decided_at_stays_with_the_position(desk: Desk) -> None:
+    await desk.sent()
+    await desk.world.change("UPDATE orders SET metadata = '{\"rsi\": 27.5}'")
+    await desk.world.set_clock(desk.opens(DAY))
+    await desk.run("order_sync")
+    columns = "entry_rsi, initial_entry_price, last_reentry_price, reentry_count"
+    assert await desk.world.row(f"SELECT {columns} FROM positions") == (27.5, 100, None, 0)
+
+
+async def bought_again(desk: Desk, *, closed: bool = False) -> int:
+    """Let a re-entry for NEXT's open be filled, into a position that may have closed before. Returns its order's id."""
+    await desk.held()
+    await desk.world.set_clock(desk.closes(DAY, 35))
+    (position,) = await desk.world.row("SELECT id FROM positions")
+    id_ = await desk.planned(
+        entry_type="reentry", position_id=position, session_day=NEXT, leg="reentry-0-20", tag="MORE", intent_key="more"
+    )
+    await desk.world.change(
+        "INSERT INTO reentries (user_id, account_id, position_id, order_id, symbol, cycle, level, rsi, day) "
+        f"SELECT user_id, account_id, position_id, id, symbol, 0, 20, 18, '{NEXT}' FROM orders WHERE id = {id_}"
+    )
+    await desk.run("submit", f"{id_}:1")
+    if closed:
+        await desk.world.change(f"UPDATE positions SET quantity = 0, closed_at = '{desk.closes(DAY)}'")
+    await desk.world.set_clock(desk.opens(NEXT))
+    await desk.run("order_sync")
+    return id_
+
+
+async def test_a_reentry_adds_to_its_position_and_fills_its_rung(desk: Desk) -> None:
+    id_ = await bought_again(desk)
+    columns = "quantity, avg_price, initial_entry_price, last_reentry_price, reentry_count"
+    assert await desk.world.row(f"SELECT {columns} FROM positions") == (20, 106, 100, 112, 1)
+    rung = await desk.world.row("SELECT order_id, quantity, price, filled_at FROM reentries")
+    assert rung == (id_, 10, 112, desk.opens(NEXT))
+
+
+async def test_a_late_reentry_opens_a_new_position_loudly_and_never_the_old_one(desk: Desk) -> None:
+    id_ = await bought_again(desk, closed=True)
+    positions = await desk.world.rows("SELECT quantity, reentry_count, closed_at IS NULL FROM positions ORDER BY id")
+    assert positions == [(0, 0, False), (10, 0, True)]
+    told = await desk.world.rows("SELECT level, dedupe_key FROM notifications WHERE event = 'system_warning'")
+    assert told == [("warning", f"order:{id_}:reopened")]
+
+
+async def test_a_reentry_at_the_broker_is_called_back_when_its_position_closes(desk: Desk) -> None:
+    await desk.held()
+    await desk.world.set_clock(desk.closes(DAY, 35))
+    (position,) = await desk.world.row("SELECT id FROM positions")
+    id_ = await desk.planned(
+        entry_type="reentry", position_id=position, session_day=NEXT, leg="reentry-0-20", tag="MORE", intent_key="more"
+    )
+    await desk.run("submit", f"{id_}:1")
+    await desk.run("order_sync")
+    assert await desk.world.row(f"SELECT change FROM orders WHERE id = {id_}") == (None,)
+    await desk.world.change("UPDATE positions SET quantity = 0, closed_at = now()")
+    await desk.run("order_sync")
+    await desk.run("submit", f"{id_}:2")
+    await desk.run("order_sync")
+    assert await desk.world.row(f"SELECT status, attempt FROM orders WHERE id = {id_}") == ("cancelled", 2)
+
+
+async def test_a_sale_leaves_its_profit_in_percent_and_its_order_with_the_position(desk: Desk) -> None:
+    await desk.held()
+    await desk.world.set_clock(desk.opens(NEXT))
+    id_ = await desk.offered("118.00")
+    await desk.world.change(f"UPDATE orders SET metadata = '{{\"rsi\": 51.5}}' WHERE id = {id_}")
+    await desk.run("submit", f"{id_}:1")
+    await desk.world.set_clock(desk.closes(NEXT, -5))
+    await desk.run("order_sync")
+    columns = "sell_order_id, exit_rsi, realized_pnl_pct, realized_pnl"
+    sold_by, rsi, percent, profit = await desk.world.row(f"SELECT {columns} FROM positions")
+    assert (sold_by, rsi) == (id_, 51.5)
+    assert percent == pytest.approx(float(str(profit)) / 10)  # of 1000 rupees
+
+
+async def test_every_live_order_knows_when_it_was_last_looked_for(desk: Desk) -> None:
+    await desk.sent()
+    await desk.world.set_clock(desk.closes(EVE, 40))
+    await desk.run("order_sync")
+    assert await desk.order("last_status_check") == (desk.closes(EVE, 40),)
+
+
+async def test_a_user_hears_of_each_fill_once(desk: Desk) -> None:
+    await desk.sent()
+    await desk.world.set_clock(desk.opens(DAY))
+    await desk.run("order_sync")
+    await desk.run("order_sync")
+    told = await desk.world.rows("SELECT event, title FROM notifications WHERE event <> 'order_placed'")
+    assert told == [("order_executed", "AAA: buy executed")]
+
+
+async def test_what_a_sync_tells_is_undone_with_it(desk: Desk) -> None:
+    await desk.sent()
+    await desk.world.set_clock(desk.opens(DAY))
+    execution = await desk.world.running("order_sync", desk.who)
+    await desk.world.fence_off(execution)
+    with pytest.raises(Fenced):
+        await desk.run_as(execution)
+    assert await desk.world.rows("SELECT 1 FROM notifications WHERE event = 'order_executed'") == []

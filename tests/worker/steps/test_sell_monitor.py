@@ -61,9 +61,9 @@ async def exits(desk: Desk) -> list[tuple[object, ...]]:
 async def test_a_position_gets_its_limit_at_the_open(desk: Desk) -> None:
     await held(desk)
     outcome = await desk.run("sell_monitor")
-    assert outcome.details == {"positions": 1, "planned": 1, "to_market": 0, "without_price": []}
+    assert outcome.details == {"positions": 1, "planned": 1, "to_market": 0, "resized": 0, "without_price": []}
     assert await exits(desk) == [("limit", "regular", 10, LIMIT, "planned", 1, None)]
-    (row,) = await desk.world.queued()
+    (row,) = [one for one in await desk.world.queued() if one.task_name == "submit"]
     assert (row.task_name, row.scheduled_for, row.useful_until) == ("submit", desk.opens(NEXT), desk.closes(NEXT))
 
 
@@ -90,7 +90,7 @@ async def test_an_exit_that_ended_is_not_placed_again_in_the_same_session(desk: 
 async def test_a_share_bought_today_gets_its_first_exit_in_the_next_session(desk: Desk) -> None:
     await held(desk)
     await desk.world.set_clock(desk.opens(DAY, 1))
-    assert (await desk.run("sell_monitor")).details == {"positions": 0, "planned": 0, "to_market": 0}
+    assert (await desk.run("sell_monitor")).details == {"positions": 0, "planned": 0, "to_market": 0, "resized": 0}
     assert await exits(desk) == []
 
 
@@ -145,7 +145,7 @@ async def test_a_share_without_a_price_is_named_and_left(desk: Desk) -> None:
     await held(desk)
     del prices(desk).rows["AAA", NEXT]  # type: ignore[arg-type] # a text is a symbol at run time
     outcome = await desk.run("sell_monitor")
-    assert outcome.details == {"positions": 1, "planned": 0, "to_market": 0, "without_price": ["AAA"]}
+    assert outcome.details == {"positions": 1, "planned": 0, "to_market": 0, "resized": 0, "without_price": ["AAA"]}
 
 
 async def test_a_source_that_cannot_answer_is_asked_again(desk: Desk) -> None:
@@ -174,7 +174,7 @@ async def test_an_average_that_ends_before_the_last_session_is_no_ground_for_an_
     await held(desk)
     await desk.world.change(f"DELETE FROM bars WHERE symbol = 'AAA' AND day = '{DAY}'")
     outcome = await desk.run("sell_monitor")
-    assert outcome.details == {"positions": 1, "planned": 0, "to_market": 0, "without_price": ["AAA"]}
+    assert outcome.details == {"positions": 1, "planned": 0, "to_market": 0, "resized": 0, "without_price": ["AAA"]}
     assert await exits(desk) == []
 
 
@@ -200,3 +200,82 @@ async def test_a_session_that_closes_while_prices_are_asked_for_gets_no_exit(
     outcome = await desk.run("sell_monitor")
     assert outcome.reason == "MARKET_CLOSED: the session closed while prices were asked for"
     assert await exits(desk) == []
+
+
+async def test_without_a_stop_loss_a_share_falls_as_deep_as_it_likes(desk: Desk) -> None:
+    await offered(desk, FALLEN)
+    await desk.world.change("UPDATE positions SET avg_price = 1000")
+    assert (await desk.run("sell_monitor")).details["to_market"] == 0
+
+
+@pytest.mark.parametrize(("percent", "sold"), [("0.24", 1), ("0.26", 0)])
+async def test_a_share_at_its_stop_is_sold_at_market_and_says_so(desk: Desk, percent: str, sold: int) -> None:
+    id_ = await offered(desk, FALLEN)
+    await desk.world.change("UPDATE positions SET avg_price = 200")  # 150 is 25 % below
+    await desk.world.change(f"UPDATE user_trading_config SET default_stop_loss_pct = {percent}")
+    assert (await desk.run("sell_monitor")).details["to_market"] == sold
+    if not sold:
+        return
+    await desk.run("submit", f"{id_}:2")
+    await desk.run("order_sync")
+    reason, rsi, price = await desk.world.row("SELECT exit_reason, exit_rsi, exit_price FROM positions")
+    assert (reason, price) == ("STOP_LOSS", 150)
+    assert isinstance(rsi, float)
+    assert rsi < 50
+
+
+async def test_a_share_under_its_stop_at_the_open_is_offered_at_market_at_once(desk: Desk) -> None:
+    await held(desk, FALLEN)
+    await desk.world.change("UPDATE positions SET avg_price = 300")
+    await desk.world.change("UPDATE user_trading_config SET default_stop_loss_pct = 0.1")
+    assert (await desk.run("sell_monitor")).details["planned"] == 1
+    assert (await exits(desk))[0][:4] == ("market", "regular", 10, None)
+
+
+async def added(desk: Desk, quantity: int) -> None:
+    """Let a re-entry bought today have made the position larger, at our side and at the venue's."""
+    await desk.world.change(f"UPDATE positions SET quantity = quantity + {quantity}")
+    await desk.world.change(
+        "INSERT INTO paper_orders (account_id, user_id, tag, symbol, side, order_type, quantity, word, session_day, "
+        f"placed_at, filled_quantity) SELECT id, user_id, 'MORE', 'AAA', 'buy', 'market', {quantity}, 'complete', "
+        f"'{NEXT}', now(), {quantity} FROM broker_accounts"
+    )
+
+
+async def test_an_exit_grows_with_a_position_that_was_added_to(desk: Desk) -> None:
+    id_ = await offered(desk, FALLEN)
+    await added(desk, 5)
+    assert (await desk.run("sell_monitor")).details["resized"] == 1
+    assert (await desk.run("sell_monitor")).details["resized"] == 0
+    await desk.run("submit", f"{id_}:2")
+    await desk.run("order_sync")
+    assert (await exits(desk))[0][:4] == ("limit", "regular", 15, LIMIT)
+    assert await desk.world.row("SELECT quantity, limit_price FROM paper_orders WHERE side = 'sell'") == (15, LIMIT)
+    assert (await desk.run("sell_monitor")).details["resized"] == 0
+
+
+async def test_a_recovered_share_that_was_added_to_is_sold_whole(desk: Desk) -> None:
+    id_ = await offered(desk, RECOVERED)
+    await added(desk, 5)
+    details = (await desk.run("sell_monitor")).details
+    assert (details["to_market"], details["resized"]) == (1, 1)
+    await desk.run("submit", f"{id_}:2")
+    await desk.run("order_sync")
+    assert await desk.world.row("SELECT status, filled_quantity FROM orders WHERE side = 'sell'") == ("filled", 15)
+    assert await desk.world.row("SELECT quantity, exit_reason FROM positions") == (0, "RSI_EXIT")
+
+
+async def test_a_resize_the_broker_refuses_is_not_asked_for_again_every_minute(desk: Desk) -> None:
+    id_ = await offered(desk, FALLEN)
+    await desk.world.change("UPDATE positions SET quantity = quantity + 5")  # the venue knows of no such shares
+    await desk.run("sell_monitor")
+    assert (await desk.run("submit", f"{id_}:2")).details["change"] == "refused"
+    assert (await desk.run("sell_monitor")).details["resized"] == 0
+    assert (await exits(desk))[0][2] == 10
+
+
+async def test_an_exit_belongs_to_its_position(desk: Desk) -> None:
+    await held(desk)
+    await desk.run("sell_monitor")
+    query = "SELECT o.position_id = p.id, o.order_metadata FROM orders o, positions p WHERE o.side = 'sell'"
+    assert (await desk.world.row(query.replace("order_metadata", "metadata")))[0] is True

@@ -8,6 +8,7 @@ import pytest
 from adapters.brokers.base import NotSent, PlaceOutcome, Refused, Unknown
 from db.executions import Fenced
 from tests.desk import DAY, EVE, NEXT, Desk, killed
+from trading.orders import FailureKind
 from worker.outcome import Retry
 
 
@@ -215,3 +216,92 @@ async def test_a_stopped_service_still_sells(desk: Desk) -> None:
     await desk.world.set_clock(desk.opens(NEXT))
     id_ = await desk.offered("130.00")
     assert (await desk.run("submit", f"{id_}:1")).details["state"] == "acked"
+
+
+async def test_a_purchase_refused_for_want_of_money_waits_until_the_next_sessions_close(desk: Desk) -> None:
+    async def refused() -> PlaceOutcome:
+        return Refused("margin shortfall", FailureKind.INSUFFICIENT_FUNDS)
+
+    now = desk.closes(EVE, 35)
+    await desk.world.set_clock(now)
+    id_ = await desk.planned()
+    await desk.run("submit", f"{id_}:1", before=refused)
+    columns = "status, failure_kind, first_failed_at, retry_until, reserved, closed_at"
+    assert await desk.order(columns) == ("failed", "insufficient_funds", now, desk.closes(DAY), 0, None)
+    assert await desk.world.row("SELECT event FROM notifications") == ("retry_queue_added",)
+
+
+async def test_a_sale_refused_for_want_of_money_is_final(desk: Desk) -> None:
+    async def refused() -> PlaceOutcome:
+        return Refused("margin shortfall", FailureKind.INSUFFICIENT_FUNDS)
+
+    await desk.held()
+    await desk.world.set_clock(desk.opens(NEXT))
+    id_ = await desk.offered("118.00")
+    await desk.run("submit", f"{id_}:1", before=refused)
+    assert await desk.world.row(f"SELECT status, retry_until FROM orders WHERE id = {id_}") == ("rejected", None)
+
+
+async def reentry(desk: Desk) -> int:
+    """Plan a re-entry into what is held, for NEXT. Returns its id."""
+    await desk.held()
+    await desk.world.set_clock(desk.closes(DAY, 35))
+    (position,) = await desk.world.row("SELECT id FROM positions")
+    return await desk.planned(
+        entry_type="reentry", position_id=position, session_day=NEXT, leg="reentry-0-20", tag="MORE", intent_key="more"
+    )
+
+
+async def test_a_reentry_whose_position_has_closed_is_never_sent(desk: Desk) -> None:
+    id_ = await reentry(desk)
+    await desk.world.change("UPDATE positions SET quantity = 0, closed_at = now()")
+    assert (await desk.run("submit", f"{id_}:1")).details["code"] == "POSITION_CLOSED"
+    assert await desk.world.rows("SELECT 1 FROM paper_orders WHERE tag = 'MORE'") == []
+
+
+async def test_a_reentry_into_an_open_position_is_sent(desk: Desk) -> None:
+    id_ = await reentry(desk)
+    assert (await desk.run("submit", f"{id_}:1")).details["state"] == "acked"
+
+
+async def wished_away(desk: Desk) -> int:
+    """Let a parked purchase be wished away. Returns its id."""
+    id_ = await desk.sent()
+    await desk.world.change("UPDATE orders SET change = '{\"cancel\": true}', attempt = 2")
+    return id_
+
+
+async def test_a_cancel_ends_an_order_at_the_broker(desk: Desk) -> None:
+    id_ = await wished_away(desk)
+    assert (await desk.run("submit", f"{id_}:2")).details == {"order": id_, "change": "accepted"}
+    assert await desk.order() == ("cancelling",)
+    await desk.run("order_sync")
+    assert await desk.order("status, reserved") == ("cancelled", 0)
+
+
+async def test_a_cancel_passes_while_the_account_is_blocked(desk: Desk) -> None:
+    id_ = await wished_away(desk)
+    await desk.world.change("UPDATE broker_accounts SET status = 'blocked'")
+    assert (await desk.run("submit", f"{id_}:2")).details["change"] == "accepted"
+
+
+async def test_a_cancel_without_an_answer_is_asked_again(desk: Desk) -> None:
+    id_ = await wished_away(desk)
+    execution = await desk.world.running("submit", desk.who, f"{id_}:2")
+
+    async def silence() -> PlaceOutcome:
+        return Unknown("timed out")
+
+    with pytest.raises(Retry, match="timed out"):
+        await desk.run_as(execution, after=silence)
+    assert (await desk.run_as(execution)).details["change"] == "accepted"
+
+
+async def test_a_user_hears_of_a_purchase_that_was_placed_and_not_of_the_daily_exit(desk: Desk) -> None:
+    await desk.held()
+    await desk.world.set_clock(desk.opens(NEXT))
+    id_ = await desk.offered("130.00")
+    await desk.run("submit", f"{id_}:1")
+    placed = "SELECT dedupe_key FROM notifications WHERE event = 'order_placed'"
+    (bought,) = await desk.world.row("SELECT id FROM orders WHERE side = 'buy'")
+    assert await desk.world.rows(placed) == [(f"order:{bought}:acked",)]

@@ -1,0 +1,127 @@
+"""No statement of a repository reads a large table from end to end: each is explained on a database that is full."""
+
+import asyncio
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+import db
+from config.servers import ServerUrls
+from db.engine import make_engine
+from db.invariants import INVARIANTS, Span, check
+from db.transaction import Database
+from tests.db.filled import fill
+from tests.db.plan_cases import OF_A_USER, OF_THE_SYSTEM, SMALL, USER, WHOLE, Call
+
+# A table of fewer rows may be read whole: that is a few pages.
+LARGE = 5_000
+_EXPLAINED = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
+
+
+@pytest.fixture(scope="module")
+def full(urls: ServerUrls) -> ServerUrls:
+    return asyncio.run(fill(urls))
+
+
+async def plans_of(session: AsyncSession, call: Call) -> list[tuple[str, dict[str, Any]]]:
+    """Run a call, then return each statement it made with Postgres's plan for it."""
+    connection = await session.connection()
+    made: dict[str, Any] = {}
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, ___: Any, many: bool) -> None:
+        made.setdefault(statement, parameters[0] if many and parameters else parameters)
+
+    event.listen(connection.sync_connection, "before_cursor_execute", note)
+    await call(session)
+    await session.flush()
+    event.remove(connection.sync_connection, "before_cursor_execute", note)
+    statements = {sql: values for sql, values in made.items() if sql.lstrip().upper().startswith(_EXPLAINED)}
+    return [(sql, await _plan(connection, sql, values)) for sql, values in statements.items()]
+
+
+async def _plan(connection: AsyncConnection, statement: str, parameters: Any) -> dict[str, Any]:
+    found = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+    plan = found.scalar_one()
+    parsed: list[dict[str, Any]] = json.loads(plan) if isinstance(plan, str) else plan
+    return dict(parsed[0]["Plan"])
+
+
+def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+async def large_relations(session: AsyncSession) -> set[str]:
+    query = text("SELECT relname FROM pg_class WHERE relkind = 'r' AND reltuples >= :rows")
+    return set((await session.execute(query, {"rows": LARGE})).scalars())
+
+
+def whole_reads(plans: Sequence[tuple[str, dict[str, Any]]], large: set[str]) -> list[str]:
+    """Return what the plans read from end to end, with the statement that does."""
+    return [
+        f"{node['Node Type']} of {node['Relation Name']} in: {' '.join(statement.split())[:400]}"
+        for statement, plan in plans
+        for node in nodes(plan)
+        if node["Node Type"] == "Seq Scan" and node["Relation Name"] in large
+    ]
+
+
+@pytest.mark.parametrize(("calls", "user_id"), [(OF_A_USER, USER), (OF_THE_SYSTEM, None)], ids=["user", "system"])
+async def test_repositories_read_large_tables_by_index(
+    full: ServerUrls, calls: Mapping[str, Call], user_id: int | None
+) -> None:
+    database = Database(make_engine(full.sqlalchemy, pool_size=1))
+    found = {}
+    for name, call in calls.items():
+        async with database.transaction(user_id) as session:
+            large = await large_relations(session)
+            plans = await plans_of(session, call)
+            await session.rollback()
+        found[name] = whole_reads(plans, large) if plans else ["the call made no statement"]
+    await database.close()
+    assert {name: reads for name, reads in found.items() if reads} == {}
+
+
+async def test_invariants_read_recent_rows_by_index(full: ServerUrls) -> None:
+    database = Database(make_engine(full.sqlalchemy, pool_size=1))
+    async with database.reading(None) as session:
+        large = await large_relations(session)
+        plans = await plans_of(session, lambda s: check(s, Span(days=2, executions=1_000)))
+    await database.close()
+    assert len(plans) == len(INVARIANTS) + 1
+    # A balance says nothing by itself: that one adds up every fill and every movement of money.
+    of_cash = {"Seq Scan of fills", "Seq Scan of cash_entries"}
+    assert [read for read in whole_reads(plans, large) if read.partition(" in: ")[0] not in of_cash] == []
+
+
+async def test_a_scan_of_a_large_table_would_be_seen(full: ServerUrls) -> None:
+    database = Database(make_engine(full.sqlalchemy, pool_size=1))
+    async with database.reading(None) as session:
+        large = await large_relations(session)
+        assert {"orders", "fills", "positions", "notifications", "service_task_execution_p20240101"} <= large
+        plans = await plans_of(session, lambda s: s.execute(text("SELECT count(*) FROM orders WHERE reason = 'x'")))
+        assert len(whole_reads(plans, large)) == 1
+    await database.close()
+
+
+def test_every_method_of_every_repository_is_explained_or_says_why_not() -> None:
+    methods = {
+        f"{name}.{method}"
+        for module in pkgutil.iter_modules(db.__path__)
+        for name, kind in inspect.getmembers(importlib.import_module(f"db.{module.name}"), inspect.isclass)
+        if name.endswith("Repository") and kind.__module__ == f"db.{module.name}"
+        for method, function in inspect.getmembers(kind, inspect.iscoroutinefunction)
+        if not method.startswith("_")
+    }
+    known = {name.split(" ")[0] for name in (*OF_A_USER, *OF_THE_SYSTEM, *SMALL, *WHOLE)}
+    missing = {name for name in methods if name not in known and name.split(".")[0] not in known}
+    assert missing == set(), "add a line for each to tests/db/plan_cases.py"
+    assert {name for name in known if "." in name} - methods == set(), "these are gone"

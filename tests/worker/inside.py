@@ -1,0 +1,57 @@
+"""A worker process's inside in the test's own process: its event loop, its ledger, Dramatiq's worker around them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import dramatiq
+from dramatiq import Worker
+from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
+from dramatiq.logging import get_logger
+
+from config.servers import ServerUrls
+from db.engine import make_engine
+from db.transaction import Database
+from worker.actors import _runner
+from worker.bells.ringing import Bells
+from worker.ledger import Ledger
+from worker.messages import TASKS
+from worker.middleware.interrupts import Interrupts
+from worker.outcome import Outcome
+from worker.queue.broker import QueueBroker
+
+Step = Callable[..., Awaitable[Outcome]]
+
+
+@contextmanager
+def open_ledger(urls: ServerUrls, name: str = "w1") -> Iterator[Ledger]:
+    """Open a ledger on an event loop of its own, and close it."""
+    loop = EventLoopThread(get_logger("loop"))  # type: ignore[no-untyped-call]
+    loop.start(timeout=5)
+    set_event_loop_thread(loop)
+    database, bells = Database(make_engine(urls.sqlalchemy)), Bells(urls.redis)
+    ledger = Ledger(database, bells, name, loop.loop)
+    try:
+        yield ledger
+    finally:
+        ledger.close(5)
+        for closing in (bells.close(), database.close()):
+            asyncio.run_coroutine_threadsafe(closing, loop.loop).result(5)
+        loop.stop()  # type: ignore[no-untyped-call]
+        set_event_loop_thread(None)
+
+
+@contextmanager
+def running_worker(urls: ServerUrls, step: Step, name: str = "w1", threads: int = 4) -> Iterator[Ledger]:
+    """Run Dramatiq's worker with one step for the task `prices`."""
+    with open_ledger(urls, name) as ledger:
+        broker = QueueBroker(urls.redis, name, [Interrupts(ledger)], ledger, threads)
+        run = _runner(TASKS["prices"], step, None, ledger)  # type: ignore[arg-type]
+        dramatiq.actor(actor_name="prices", queue_name="default", broker=broker)(run)
+        process = Worker(broker, queues={"default"}, worker_threads=threads, worker_timeout=200)
+        process.start()
+        try:
+            yield ledger
+        finally:
+            process.stop(timeout=5000)
+            broker.client.close()
