@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Big, Created, Id, Json, Line, Moment, Name, Prose, Word, user_scoped
+from trading.orders import LIVE
 
 STATUSES = ("waiting", "queued", "running", "retrying", "success", "failed", "skipped", "cancelled")
 UNFINISHED = ("waiting", "queued", "running", "retrying")
@@ -188,6 +189,19 @@ _UNFINISHED_SUBJECTS = text(
     f"AND account_id = :account_id AND status IN {UNFINISHED}"
 )
 
+_SYNC_ENDED = text(
+    f"""
+    INSERT INTO service_task_execution
+        (scheduled_for, task_name, user_id, account_id, subject, queue, status, useful_until, as_of, parent_id)
+    SELECT CAST(:at AS timestamptz), 'order_sync', o.user_id, o.account_id, '', :queue, 'queued',
+           CAST(:useful_until AS timestamptz), CAST(:at AS timestamptz), :parent
+    FROM orders o WHERE o.status IN ({", ".join(f"'{state}'" for state in sorted(LIVE))}) AND o.session_day <= :day
+    GROUP BY o.user_id, o.account_id
+    ON CONFLICT DO NOTHING
+    RETURNING id
+    """
+)
+
 _REQUEST = text(
     """
     INSERT INTO service_task_execution (scheduled_for, task_name, user_id, subject, queue, status, useful_until, as_of)
@@ -230,6 +244,16 @@ class ServiceTaskRepository:
                 **arrays,
             },
         )
+
+    async def sync_ended(
+        self, execution: Execution, queue: str, day: date, at: datetime, useful_until: datetime
+    ) -> int:
+        """Queue a sync of every account with a live order for a session up to a day. Returns how many were queued.
+
+        Needs the system scope.
+        """
+        values = {"at": at, "queue": queue, "useful_until": useful_until, "parent": execution.id, "day": day}
+        return len((await self.session.execute(_SYNC_ENDED, values)).all())
 
     async def sync_is_queued(self, execution: Execution, first: datetime, last: datetime) -> bool:
         """Tell whether a sync of the account due in a range is still unclaimed; call under the account's lock."""

@@ -19,7 +19,17 @@ MET = """
           AND d.subject = n.subject AND d.scheduled_for >= n.after AND {status}) END
 """
 _LIVE = "d.status IN ('waiting', 'queued', 'running', 'retrying')"
-NEEDS = "jsonb_to_recordset(e.waiting_for) AS n(task text, subject text, account bool, after timestamptz, repeats bool)"
+NEEDS = (
+    "jsonb_to_recordset(e.waiting_for) "
+    "AS n(task text, subject text, account bool, after timestamptz, repeats bool, newest bool)"
+)
+# A row that wants the newest answer waits while the account is being asked once more.
+_ASKED_AGAIN = f"""
+    n.newest AND n.account AND EXISTS (
+        SELECT FROM service_task_execution d WHERE d.task_name = n.task AND d.user_id = e.user_id
+          AND d.account_id = e.account_id AND d.scheduled_for >= n.after AND d.scheduled_for <= market_now()
+          AND {_LIVE})
+"""
 
 _READY = text(
     f"""
@@ -27,7 +37,7 @@ _READY = text(
     WHERE (scheduled_for, id) IN (
         SELECT e.scheduled_for, e.id FROM service_task_execution e
         WHERE e.status = 'waiting' AND (e.useful_until IS NULL OR e.useful_until >= market_now())
-          AND NOT EXISTS (SELECT FROM {NEEDS} WHERE NOT {MET.format(status="d.status = 'success'")})
+          AND NOT EXISTS (SELECT FROM {NEEDS} WHERE NOT {MET.format(status="d.status = 'success'")} OR ({_ASKED_AGAIN}))
         ORDER BY e.id LIMIT :chunk FOR UPDATE OF e SKIP LOCKED)
     RETURNING {_BELL}
     """
@@ -39,7 +49,7 @@ _HOPELESS = text(
     FROM (
         SELECT e.scheduled_for, e.id, left(CASE WHEN e.useful_until < market_now()
                  THEN 'late: at its deadline it still waited for ' ELSE 'it can no longer have ' END
-                 || missing.tasks, 512) AS reason
+                 || coalesce(missing.tasks, 'its turn'), 512) AS reason
         FROM service_task_execution e
         CROSS JOIN LATERAL (
             SELECT string_agg(concat_ws(' ', n.task, nullif(n.subject, '')), ', ') AS tasks,
@@ -119,7 +129,7 @@ _BUSY = text(
 # What a scheduler needs to know before it does anything: most wake-ups end here.
 _OUTLOOK = text(
     """
-    SELECT c.at IS NOT NULL AS replay,
+    SELECT c.at IS NOT NULL AND c.speed IS NULL AS replay,
         EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
         EXISTS (SELECT FROM schedules
                 WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= market_now())) AS due,

@@ -1,9 +1,10 @@
 """What the models cannot say: market time in SQL, partitions by time, and row-level security on both."""
 
-# Market now: the wall clock, or the replay's row.
+# Market now: the wall clock, or the row's: standing in a replay, running in a rehearsal.
 MARKET_NOW = """
 CREATE FUNCTION market_now() RETURNS timestamptz LANGUAGE sql STABLE
-AS $$ SELECT coalesce((SELECT at FROM market_clock WHERE id = 1), now()) $$
+AS $$ SELECT coalesce((SELECT CASE WHEN speed IS NULL THEN at ELSE least(at + (now() - set_at) * speed, ends_at) END
+                       FROM market_clock WHERE id = 1), now()) $$
 """
 
 # A row is visible to its user and to the system; with neither set, nothing is.

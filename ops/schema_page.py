@@ -21,8 +21,8 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     ),
     "Configuration": ("user_trading_config", "user_trading_config_versions", "parameter_sets"),
     "Schedules and executions": (
-        "schedules", "schedule_subscriptions", "service_task_execution", "execution_attempts", "worker_processes",
-        "scheduler_processes",
+        "schedules", "schedule_subscriptions", "service_task_execution", "execution_attempts", "execution_counts",
+        "worker_processes", "scheduler_processes",
     ),
     "Market": (
         "market_clock", "market_calendars", "market_sessions", "bars", "price_days", "feature_snapshots", "signals",

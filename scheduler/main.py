@@ -18,6 +18,7 @@ from config.settings import Settings, read_settings
 from db.calendar import CalendarRepository
 from db.engine import DatabaseError, check_database, make_engine
 from db.schedulers import SchedulerRepository
+from db.service_status import ServiceStatusRepository
 from db.transaction import Database
 from migrations.run import head
 from scheduler.due import Due
@@ -28,6 +29,8 @@ from worker.bells.ringing import Bells, RedisUnreachable
 from worker.log_writer import open_logs
 
 BEAT_SECONDS = 5.0
+SERVICE_BEAT_SECONDS = 60.0
+SERVICES_A_STATEMENT = 2000
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +43,7 @@ class Scheduler:
         self.stopping = asyncio.Event()
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._beat_at: float | None = None
+        self._services_beat_at: float | None = None
         self.replay = Replay(database, bells)
         lease, every = settings.worker.lease_seconds, settings.scheduler.sweep_seconds
         self.sweep = Sweep(database, bells, lease, every)
@@ -73,6 +77,17 @@ class Scheduler:
                 await SchedulerRepository(session).beat(self.name, socket.gethostname(), os.getpid())
             self._beat_at = now
 
+    async def _beat_services(self) -> None:
+        """Say every minute, on days without a session too, that the services switched on are looked after."""
+        now = time.monotonic()
+        if self._services_beat_at is not None and now - self._services_beat_at < SERVICE_BEAT_SECONDS:
+            return
+        more = True
+        while more:
+            async with self.database.transaction(None) as session:
+                more = await ServiceStatusRepository(session).beat(SERVICES_A_STATEMENT)
+        self._services_beat_at = now
+
     async def say_stopped(self) -> None:
         """Say that this process ends by itself."""
         async with self.database.transaction(None) as session:
@@ -82,6 +97,8 @@ class Scheduler:
         """Do everything once. Returns whether anything was done."""
         await self._beat()
         outlook = await self.sweep.outlook()
+        if not outlook.replay:
+            await self._beat_services()
         await self.sweep.heal()
         if outlook.unplanned:
             await due.plan_new(outlook.replay)

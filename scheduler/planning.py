@@ -43,10 +43,9 @@ def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
     if task_name == "prices":
         return Plan(_before_next_open(session, calendar, PRICES_DEADLINE), None)
     if task_name == "analysis":
-        needs = [_need("prices", session.closes, subject="", repeats=True)]
-        return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps(needs))
+        return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps([_prices_of(session)]))
     if task_name == "buy_orders":
-        needs = [_need("analysis", session.closes, subject="$parameters"), _sync_after(session.closes)]
+        needs = [_need("analysis", session.closes, subject="$parameters"), _sync_after(session.closes, newest=True)]
         return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps(needs))
     if task_name == "sell_monitor":
         # Each look stands on a look at the broker's book of its own minute: what was just filled is seen or not by
@@ -58,7 +57,8 @@ def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
     if task_name == "position_monitor":
         return Plan(slot + LOOK_USEFUL, None)
     if task_name == "eod_cleanup":
-        return Plan(ist(session.day, _DAY_ENDS), json.dumps([_sync_after(session.closes)]))
+        needs = [_prices_of(session), _sync_after(session.closes, newest=True)]
+        return Plan(ist(session.day, _DAY_ENDS), json.dumps(needs))
     return Plan(slot + SYNC_USEFUL, None)
 
 
@@ -69,9 +69,16 @@ def _before_next_open(session: Session, calendar: Calendar, ahead: timedelta) ->
         return session.closes + LAST_DAY_USEFUL
 
 
-def _sync_after(moment: datetime) -> dict[str, object]:
-    """Return the need of a sync: one that failed is made again, so nobody gives up before the deadline."""
-    return _need("order_sync", moment, repeats=True)
+def _prices_of(session: Session) -> dict[str, object]:
+    return _need("prices", session.closes, subject="", repeats=True)
+
+
+def _sync_after(moment: datetime, *, newest: bool = False) -> dict[str, object]:
+    """Return the need of a sync: one that failed is made again, so nobody gives up before the deadline.
+
+    newest: one that is under way is waited for, although an earlier one would do.
+    """
+    return _need("order_sync", moment, repeats=True) | ({"newest": True} if newest else {})
 
 
 def _need(task: str, after: datetime, *, subject: str | None = None, repeats: bool = False) -> dict[str, object]:

@@ -65,6 +65,10 @@ class ListedPrices:
         self._answer()
         return quotes_of([one for one in self._series() if one.symbol in symbols], day, at, whole)
 
+    async def shows(self, day: date) -> bool:
+        self._answer()
+        return any(on == day for _, on in self.rows)
+
     def _answer(self) -> None:
         if self.broken:
             raise PriceSourceError("listed prices: out of order for this test")

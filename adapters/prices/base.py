@@ -58,3 +58,10 @@ class PriceSource(Protocol):
         Raises PriceSourceError when the source cannot answer.
         """
         ...
+
+    async def shows(self, day: date) -> bool:
+        """Tell whether anything of an exchange day is known yet: a source of daily files learns of it in the evening.
+
+        True may still mean that one symbol or another has no bar. Raises PriceSourceError.
+        """
+        ...

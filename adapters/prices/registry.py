@@ -18,11 +18,18 @@ def open_source(spec: str, sessions: Sequence[date]) -> PriceSource:
     kind, _, rest = spec.strip().partition(":")
     if kind == "simulated":
         return _simulated(spec, rest, sessions)
-    if kind == "folder" and rest:
-        return FolderPrices(rest)
-    if spec.strip() and Path(spec.strip()).expanduser().is_dir():
-        return FolderPrices(spec.strip())
+    if (folder := folder_of(spec)) is not None:
+        return FolderPrices(folder)
     raise _unknown(spec)
+
+
+def folder_of(spec: str) -> Path | None:
+    """Return the absolute path of the folder that a spec means, None if it means none."""
+    kind, _, rest = spec.strip().partition(":")
+    if kind == "folder" and rest:
+        return Path(rest).expanduser().absolute()
+    path = Path(spec.strip()).expanduser()
+    return path.absolute() if spec.strip() and path.is_dir() else None
 
 
 def _simulated(spec: str, rest: str, sessions: Sequence[date]) -> SimulatedPrices:

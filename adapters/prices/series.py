@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from adapters.prices.base import BadRow, BarBatch
 from trading.bars import Bar, Quote
-from trading.values import Price, Symbol
+from trading.values import Symbol
 
 Integers = npt.NDArray[np.int64]
 
@@ -38,17 +38,13 @@ class DailySeries:
         """Yield the bars with first <= day <= last."""
         start, stop = bisect_left(self.days, first), bisect_right(self.days, last)
         prices, volumes = self.prices[start:stop].tolist(), self.volume[start:stop].tolist()
-        for day, (opened, high, low, close), volume in zip(self.days[start:stop], prices, volumes, strict=True):
-            yield Bar(self.symbol, day, _price(opened), _price(high), _price(low), _price(close), volume)
+        for day, four, volume in zip(self.days[start:stop], prices, volumes, strict=True):
+            yield bar_of(self.symbol, day, four, volume)
 
     def quote(self, day: date, at: datetime, whole: bool) -> Quote | None:
         """Return what the day has shown, or None when the day has no bar. whole: see PriceSource.quotes."""
         bar = next(self.bars(day, day), None)
-        if bar is None:
-            return None
-        if whole:
-            return Quote(self.symbol, day, at, bar.open, bar.high, bar.low, bar.close)
-        return Quote(self.symbol, day, at, bar.open, bar.open, bar.open, bar.open)
+        return None if bar is None else quote_of(bar, at, whole)
 
     def has(self, day: date) -> bool:
         """Say whether the day has a bar."""
@@ -62,6 +58,13 @@ def batch_of(series: Sequence[DailySeries], first: date, last: date, bad_rows: S
     return BarBatch(bars, bad_rows, [one.symbol for one in series if not one.has(last)])
 
 
+def quote_of(bar: Bar, at: datetime, whole: bool) -> Quote:
+    """Return what a day whose bar this is has shown. whole: see PriceSource.quotes."""
+    if whole:
+        return Quote(bar.symbol, bar.day, at, bar.open, bar.high, bar.low, bar.close)
+    return Quote(bar.symbol, bar.day, at, bar.open, bar.open, bar.open, bar.open)
+
+
 def quotes_of(series: Iterable[DailySeries], day: date, at: datetime, whole: bool) -> dict[Symbol, Quote]:
     """Return the quotes of the series that have a bar on the day. Raises ValueError if `at` has no time zone."""
     if at.tzinfo is None:
@@ -70,5 +73,7 @@ def quotes_of(series: Iterable[DailySeries], day: date, at: datetime, whole: boo
     return {quote.symbol: quote for quote in found if quote is not None}
 
 
-def _price(units: int) -> Price:
-    return Decimal(units) / _UNITS
+def bar_of(symbol: Symbol, day: date, units: Sequence[int], volume: int) -> Bar:
+    """Return a bar. units: open, high, low, close in 1/10000 rupee."""
+    opened, high, low, close = (Decimal(price) / _UNITS for price in units)
+    return Bar(symbol, day, opened, high, low, close, volume)

@@ -87,6 +87,10 @@ class SimulatedPrices:
         """Return what the market has shown; see PriceSource. A symbol that is not simulated is absent."""
         return await asyncio.to_thread(self._quotes, symbols, day, at, whole)
 
+    async def shows(self, day: date) -> bool:
+        """Tell whether the day is a session."""
+        return day in self._sessions
+
     def _bars(self, first: date, last: date) -> BarBatch:
         return batch_of(list(self._series().values()), first, last)
 

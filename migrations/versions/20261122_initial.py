@@ -18,6 +18,7 @@ PROTECTED = {
     "decisions": "user_id",
     "error_logs": "user_id",
     "execution_attempts": "user_id",
+    "execution_counts": "user_id",
     "fills": "user_id",
     "notifications": "user_id",
     "order_events": "user_id",
@@ -119,6 +120,29 @@ def upgrade() -> None:
     op.create_index(op.f("ix_execution_attempts_execution_id"), "execution_attempts", ["execution_id"], unique=False)
     op.create_index(op.f("ix_execution_attempts_user_id"), "execution_attempts", ["user_id"], unique=False)
     op.create_table(
+        "execution_counts",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("task_name", sa.String(length=64), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=True),
+        sa.Column("account_id", sa.BigInteger(), nullable=True),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("executions", sa.Integer(), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("executions > 0", name=op.f("ck_execution_counts_executions")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_execution_counts")),
+        sa.UniqueConstraint(
+            "day",
+            "task_name",
+            "user_id",
+            "account_id",
+            "status",
+            name=op.f("uq_execution_counts_day_task_name_user_id_account_id_status"),
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+    op.create_index(op.f("ix_execution_counts_user_id_day"), "execution_counts", ["user_id", "day"], unique=False)
+    op.create_table(
         "market_calendars",
         sa.Column("exchange", sa.String(length=16), nullable=False),
         sa.Column("first_day", sa.Date(), nullable=False),
@@ -133,6 +157,8 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("paused", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("speed", sa.Double(), nullable=True),
+        sa.Column("set_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("id = 1", name=op.f("ck_market_clock_single")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_market_clock")),
     )
@@ -353,6 +379,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_activity")),
     )
     op.create_index(op.f("ix_activity_type_ref_id"), "activity", ["type", "ref_id"], unique=False)
+    op.create_index(op.f("ix_activity_user_id_id"), "activity", ["user_id", "id"], unique=False)
     op.create_index(op.f("ix_activity_user_id_ts"), "activity", ["user_id", "ts"], unique=False)
     op.create_table(
         "audit_logs",
@@ -429,6 +456,9 @@ def upgrade() -> None:
     )
     op.create_index(
         op.f("ix_error_logs_occurred_at"), "error_logs", ["occurred_at"], unique=False, postgresql_where="NOT resolved"
+    )
+    op.create_index(
+        op.f("ix_error_logs_resolved_at"), "error_logs", ["resolved_at"], unique=False, postgresql_where="resolved"
     )
     op.create_index(
         op.f("ix_error_logs_user_id_occurred_at_resolved"),
@@ -516,7 +546,11 @@ def upgrade() -> None:
         sa.UniqueConstraint("user_id", "dedupe_key", name=op.f("uq_notifications_user_id_dedupe_key")),
     )
     op.create_index(op.f("ix_notifications_created_at"), "notifications", ["created_at"], unique=False)
+    op.create_index(
+        op.f("ix_notifications_read_at"), "notifications", ["read_at"], unique=False, postgresql_where="read"
+    )
     op.create_index(op.f("ix_notifications_type"), "notifications", ["type"], unique=False)
+    op.create_index(op.f("ix_notifications_user_id_id"), "notifications", ["user_id", "id"], unique=False)
     op.create_index(
         op.f("ix_notifications_user_id_read_created_at"),
         "notifications",
@@ -1444,13 +1478,16 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_pnl_calculation_audit_user_id_created_at"), table_name="pnl_calculation_audit")
     op.drop_table("pnl_calculation_audit")
     op.drop_index(op.f("ix_notifications_user_id_read_created_at"), table_name="notifications")
+    op.drop_index(op.f("ix_notifications_user_id_id"), table_name="notifications")
     op.drop_index(op.f("ix_notifications_type"), table_name="notifications")
+    op.drop_index(op.f("ix_notifications_read_at"), table_name="notifications", postgresql_where="read")
     op.drop_index(op.f("ix_notifications_created_at"), table_name="notifications")
     op.drop_table("notifications")
     op.drop_index(op.f("ix_ml_training_jobs_status"), table_name="ml_training_jobs")
     op.drop_table("ml_training_jobs")
     op.drop_table("feature_snapshots")
     op.drop_index(op.f("ix_error_logs_user_id_occurred_at_resolved"), table_name="error_logs")
+    op.drop_index(op.f("ix_error_logs_resolved_at"), table_name="error_logs", postgresql_where="resolved")
     op.drop_index(op.f("ix_error_logs_occurred_at"), table_name="error_logs", postgresql_where="NOT resolved")
     op.drop_index(op.f("ix_error_logs_fingerprint_occurred_at"), table_name="error_logs")
     op.drop_index(op.f("ix_error_logs_error_type"), table_name="error_logs")
@@ -1463,6 +1500,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_audit_logs_action"), table_name="audit_logs")
     op.drop_table("audit_logs")
     op.drop_index(op.f("ix_activity_user_id_ts"), table_name="activity")
+    op.drop_index(op.f("ix_activity_user_id_id"), table_name="activity")
     op.drop_index(op.f("ix_activity_type_ref_id"), table_name="activity")
     op.drop_table("activity")
     op.drop_table("worker_processes")
@@ -1501,6 +1539,8 @@ def downgrade() -> None:
     op.drop_table("market_sessions")
     op.drop_table("market_clock")
     op.drop_table("market_calendars")
+    op.drop_index(op.f("ix_execution_counts_user_id_day"), table_name="execution_counts")
+    op.drop_table("execution_counts")
     op.drop_index(op.f("ix_execution_attempts_user_id"), table_name="execution_attempts")
     op.drop_index(op.f("ix_execution_attempts_execution_id"), table_name="execution_attempts")
     op.drop_table("execution_attempts")

@@ -13,11 +13,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from adapters.prices.registry import folder_of, open_source
 from config.servers import ServerUrls
+from ops.cli.greeting import greeting
 from ops.cli.migrating import partition_days
 from ops.doors import ROOT, Door, door_environment, forget_foreign_servers, stop_all
-from ops.local import FOLDER, running
+from ops.local import running
 from ops.procfile import RELEASE, Entry, read_procfile
+from ops.replay.plan import exchange_calendar
 from ops.schema import make_ready
 
 DEFAULT_PRICES = "simulated:7"
@@ -80,28 +83,34 @@ class Terminal:
 def run_procfile(path: Path | None) -> None:
     """Run every process of a Procfile until Ctrl-C. path: None for the one of this code. Call it in the main thread.
 
-    Raises ProcfileError, LocalServerError, DatabaseError, ReleaseError.
+    Raises ProcfileError, PriceSourceError, LocalServerError, DatabaseError, ReleaseError.
     """
     entries = read_procfile(path or ROOT / "Procfile")
-    prices = os.environ.get("MUHURAT_PRICES") or DEFAULT_PRICES
+    chosen = os.environ.get("MUHURAT_PRICES")
+    prices = _usable(chosen or DEFAULT_PRICES)
     forget_foreign_servers()
     terminal = Terminal(max(len(entry.name) for entry in [*entries, _US]))
     with running() as servers:
-        asyncio.run(make_ready(ServerUrls(servers.database_url, servers.redis_url).sqlalchemy, *partition_days()))
+        url = ServerUrls(servers.database_url, servers.redis_url).sqlalchemy
+        asyncio.run(make_ready(url, *partition_days()))
         environment = door_environment(os.environ, servers, prices)
         environment.setdefault("MUHURAT_LOG", "colours" if sys.stdout.isatty() else "json")
         places = [
             _Place(Door(entry.name, entry.command, environment), _COLOURS[number % len(_COLOURS)])
             for number, entry in enumerate(entries)
         ]
-        _introduce(terminal, prices)
+        for line in greeting(url, prices, chosen=bool(chosen)):
+            terminal.say(_US.name, "bold", line)
         _release([place for place in places if place.door.name == RELEASE], terminal)
         _keep_running([place for place in places if place.door.name != RELEASE], terminal)
 
 
-def _introduce(terminal: Terminal, prices: str) -> None:
-    chosen = "" if "MUHURAT_PRICES" in os.environ else " (MUHURAT_PRICES is not set)"
-    terminal.say(_US.name, "bold", f"servers in {FOLDER}, prices: {prices}{chosen}; Ctrl-C stops everything")
+def _usable(prices: str) -> str:
+    """Return a source's spec as processes with another working folder need it. Raises PriceSourceError."""
+    calendar = exchange_calendar()
+    open_source(prices, [session.day for session in calendar.sessions_between(calendar.first, calendar.last)])
+    folder = folder_of(prices)
+    return prices if folder is None else f"folder:{folder}"
 
 
 def _release(places: Sequence[_Place], terminal: Terminal) -> None:

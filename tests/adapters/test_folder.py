@@ -177,3 +177,81 @@ def test_a_folder_that_vanished_is_an_error(tmp_path: Path) -> None:
 def test_the_name_is_that_of_the_folder(tmp_path: Path) -> None:
     (tmp_path / "nifty50").mkdir()
     assert FolderPrices(f"{tmp_path}/nifty50/").name == "folder nifty50"
+
+
+DAY = date(2024, 1, 2)
+DAYS_HEADER = "symbol,open,high,low,close,volume"
+
+
+def _write_day(folder: Path, *rows: str, end: str = "\n") -> Path:
+    path = folder / f"{DAY}.csv"
+    path.write_text("\n".join([DAYS_HEADER, *rows]) + end)
+    return path
+
+
+def test_a_file_of_a_day_adds_to_the_files_of_symbols(tmp_path: Path) -> None:
+    _write(tmp_path, "INFY.csv")
+    _write(tmp_path, "ACC.csv")
+    source = FolderPrices(tmp_path)
+    assert len(_ever(source).bars) == 2
+    _write_day(tmp_path, "INFY,100,110,90,107,1", "TCS,100,110,90,108,1")
+    batch = asyncio.run(source.bars(date(2024, 1, 1), DAY))
+    assert [(bar.symbol, bar.day.day, int(bar.close)) for bar in batch.bars] == [
+        ("ACC", 1, 105), ("INFY", 1, 105), ("INFY", 2, 107), ("TCS", 2, 108),
+    ]  # fmt: skip
+    assert batch.missing == ["ACC"]
+    assert _symbols(source) == ["ACC", "INFY", "TCS"]
+
+
+def test_a_folder_of_days_alone_answers_for_the_days_asked(tmp_path: Path) -> None:
+    _write_day(tmp_path, "INFY,100,110,90,107,1")
+    source = FolderPrices(tmp_path)
+    assert asyncio.run(source.bars(date(2024, 1, 1), date(2024, 1, 1))).bars == []
+    assert [bar.close for bar in asyncio.run(source.bars(DAY, DAY)).bars] == [107]
+
+
+def test_a_symbols_own_file_counts_before_the_days(tmp_path: Path) -> None:
+    _write(tmp_path, "INFY.csv", "2024-01-02,100,110,90,105,1000")
+    _write_day(tmp_path, "INFY,100,110,90,107,1")
+    source = FolderPrices(tmp_path)
+    assert [bar.close for bar in asyncio.run(source.bars(DAY, DAY)).bars] == [105]
+    assert asyncio.run(source.quotes([Symbol("INFY")], DAY, AT, whole=True))[Symbol("INFY")].last == 105
+
+
+def test_a_half_written_day_has_not_come_yet_and_is_named(tmp_path: Path) -> None:
+    _write(tmp_path, "INFY.csv")
+    _write_day(tmp_path, "INFY,100,110,90,107,1", "TCS,100,110,90,10", end="")
+    source = FolderPrices(tmp_path)
+    batch = asyncio.run(source.bars(DAY, DAY))
+    ((row,), bars) = batch.bad_rows, batch.bars
+    assert (row.file, row.line, bars, batch.missing) == (f"{DAY}.csv", 1, [], ["INFY"])
+    assert "still being written" in row.reason
+    assert asyncio.run(source.quotes([Symbol("INFY")], DAY, AT, whole=True)) == {}
+    assert not asyncio.run(source.shows(DAY))
+    _write_day(tmp_path, "INFY,100,110,90,107,1", "TCS,100,110,90,108,1")
+    assert len(asyncio.run(source.bars(DAY, DAY)).bars) == 2
+
+
+def test_a_quote_of_a_days_file_shows_the_open_until_the_day_is_whole(tmp_path: Path) -> None:
+    _write_day(tmp_path, "INFY,100,110,90,107,1")
+    source, infy = FolderPrices(tmp_path), Symbol("INFY")
+    lasts = [asyncio.run(source.quotes([infy], DAY, AT, whole))[infy].last for whole in (False, True)]
+    assert lasts == [100, 107]
+
+
+@pytest.mark.parametrize("name", [f"{DAY}.csv", "INFY.csv"])
+def test_a_day_is_shown_as_soon_as_any_file_has_it(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_DARK_SECONDS", 0.0)
+    _write(tmp_path, "ACC.csv")
+    source = FolderPrices(tmp_path)
+    assert not asyncio.run(source.shows(DAY))
+    row = "2024-01-02,100,110,90,105,1000"
+    (tmp_path / name).write_text(f"{HEADER}\n{row}\n" if name == "INFY.csv" else f"{DAYS_HEADER}\nINFY{row[10:]}\n")
+    assert asyncio.run(source.shows(DAY))
+
+
+def test_two_files_of_one_day_are_an_error_that_names_both(tmp_path: Path) -> None:
+    _write_day(tmp_path, "INFY,100,110,90,107,1")
+    (tmp_path / f"{DAY}.parquet").write_bytes(b"")
+    with pytest.raises(PriceSourceError, match=r"2024-01-02\.csv and 2024-01-02\.parquet both name 2024-01-02"):
+        _ever(FolderPrices(tmp_path))

@@ -8,7 +8,7 @@ import pytest
 
 from adapters.prices.base import PriceSourceError
 from adapters.prices.folder import FolderPrices
-from adapters.prices.registry import open_source
+from adapters.prices.registry import folder_of, open_source
 from adapters.prices.simulated import SimulatedPrices
 
 SESSIONS = [date(2024, 1, 1), date(2024, 1, 2)]
@@ -56,3 +56,9 @@ def test_a_named_folder_that_is_not_there_is_refused_by_its_path(tmp_path: Path)
 def test_a_simulation_of_no_symbols_is_refused() -> None:
     with pytest.raises(PriceSourceError, match="0 symbols; use 1 to 2000"):
         open_source("simulated:7:0", SESSIONS)
+
+
+def test_a_folder_named_from_here_is_the_same_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bars").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert [folder_of(spec) for spec in ("folder:bars", "bars", "simulated:7")] == [tmp_path / "bars"] * 2 + [None]

@@ -20,7 +20,7 @@ STAY = "import os, time; print('here with', os.environ['MUHURAT_PRICES'], os.env
 
 
 @contextmanager
-def up(folder: Path, procfile: str) -> Iterator[subprocess.Popen[bytes]]:
+def up(folder: Path, procfile: str, prices: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """Run a Procfile in a folder, its output in the file `out`."""
     (folder / "Procfile").write_text(procfile)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MUHURAT_")}
@@ -28,7 +28,9 @@ def up(folder: Path, procfile: str) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "ops.cli", "up", "--procfile", "Procfile"],
             cwd=folder,
-            env=kept | {"PYTHONPATH": str(ROOT), "DATABASE_URL": "postgres://127.0.0.1:1/production"},
+            env=kept
+            | {"PYTHONPATH": str(ROOT), "DATABASE_URL": "postgres://127.0.0.1:1/production"}
+            | ({} if prices is None else {"MUHURAT_PRICES": prices}),
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -61,6 +63,10 @@ def test_everything_runs_under_its_name_and_nothing_stays_after_a_signal(tmp_pat
     assert "production" not in here
     assert any("starts again in 1 s" in said for said in lines(tmp_path, "brief"))
     assert "simulated:7 (MUHURAT_PRICES is not set)" in lines(tmp_path, "muhurat")[0]
+    said = "\n".join(lines(tmp_path, "muhurat"))
+    assert "MUHURAT_LOCAL=1 muhurat status" in said
+    assert "prices load simulated:7" in said
+    assert "nobody trades yet" in said
     assert (tmp_path / ".muhurat" / "postgres").exists()
 
 
@@ -69,3 +75,20 @@ def test_a_release_that_fails_starts_nothing(tmp_path: Path) -> None:
         assert process.wait(START_SECONDS) == 1
     assert "error: the release process ended with code 3" in (tmp_path / "out").read_text()
     assert lines(tmp_path, "web") == []
+
+
+def test_a_folder_of_prices_is_found_from_where_the_processes_run_and_named(tmp_path: Path) -> None:
+    (tmp_path / "bars").mkdir()
+    with up(tmp_path, f'stay: python -c "{STAY}"\n', "folder:bars") as process:
+        wait_until(lambda: lines(tmp_path, "stay"), START_SECONDS)
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_SECONDS)
+    assert f"folder:{tmp_path / 'bars'}" in lines(tmp_path, "stay")[0]
+    assert any(f"{tmp_path / 'bars'} is asked every ten minutes" in said for said in lines(tmp_path, "muhurat"))
+
+
+def test_prices_that_cannot_be_opened_start_nothing(tmp_path: Path) -> None:
+    with up(tmp_path, "stay: echo started\n", "folder:nowhere") as process:
+        assert process.wait(START_SECONDS) == 2
+    assert "nowhere: is not a folder; name an existing folder" in (tmp_path / "out").read_text()
+    assert not (tmp_path / ".muhurat").exists()

@@ -52,7 +52,7 @@ def _conditions() -> set[str | None]:
         ("sell_monitor", at(10, 0), at(10, 5), [("order_sync", at(10, 0))]),
         ("sell_monitor", at(15, 29), at(15, 30), [("order_sync", at(15, 29))]),
         ("position_monitor", at(9, 30), at(9, 40), []),
-        ("eod_cleanup", at(18), at(23, 59), [("order_sync", at(15, 30))]),
+        ("eod_cleanup", at(18), at(23, 59), [("prices", at(15, 30)), ("order_sync", at(15, 30))]),
         ("retention", at(2), at(6), []),
         ("housekeeping", at(2), at(6), []),
     ],

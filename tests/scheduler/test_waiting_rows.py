@@ -110,6 +110,25 @@ async def test_a_settle_not_yet_committed_while_the_row_is_made_is_not_lost(data
     assert await scalar(database, STATUS) == "queued"
 
 
+async def test_who_wants_the_newest_sync_waits_for_the_one_under_way(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha, bala = await person(database, "asha"), await person(database, "bala")
+    await worker(database)
+    await run(database, "order_sync", asha, "earlier")
+    for who in (asha, bala):
+        await waiting(database, who, [{**NEEDS[1], "newest": True}])
+    later = await queued(database, "order_sync", asha, "later")
+    await run(database, "order_sync", bala)
+    await sweep(database, bells).ring_ready()
+    query = "SELECT string_agg(status, ',' ORDER BY user_id) FROM service_task_execution WHERE task_name = 'buy_orders'"
+    assert await scalar(database, query) == "waiting,queued"
+    async with database.transaction(None) as session:
+        [held] = await LedgerRepository(session).claim([later], "w1")
+    await settle(database, held, "failed")
+    await sweep(database, bells).ring_ready()
+    assert await scalar(database, query) == "queued,queued"
+
+
 async def test_another_accounts_sync_or_another_parameter_set_does_not_count(database: Database, bells: Bells) -> None:
     await replay_from(database)
     asha, bala = await person(database, "asha"), await person(database, "bala")

@@ -6,8 +6,10 @@ from datetime import datetime
 import numpy as np
 
 from adapters.prices.base import PriceSourceError
+from trading.bars import Bars, Quote
 from trading.calendar import Calendar, Session
 from trading.exits import Shown
+from trading.strategies.base import price_of
 from trading.values import Symbol
 from worker.outcome import Retry
 from worker.resources import Resources
@@ -44,3 +46,32 @@ async def shown_at(
     last_day = np.datetime64(before, "D")
     known = {symbol: bars for symbol in quotes if (bars := history.get(symbol)) is not None}
     return {symbol: Shown(quotes[symbol], bars, whole) for symbol, bars in known.items() if bars.days[-1] == last_day}
+
+
+async def last_known(
+    resources: Resources, today: Session, symbols: Sequence[Symbol], now: datetime
+) -> Mapping[Symbol, Shown]:
+    """Return shares at the close of the session before, where the source tells nothing of a session before its end.
+
+    Empty where it tells of today's: a share that is missing there has no price, and an old one is none. Raises Retry.
+    """
+    try:
+        told = await resources.prices.shows(today.day)
+    except PriceSourceError as error:
+        raise Retry(str(error)) from error
+    if told:
+        return {}
+    before = resources.calendar.previous_session(today.day).day
+    history = await resources.history.until(before, HISTORY_SECONDS_OLD)
+    known = {symbol: bars for symbol in symbols if (bars := history.get(symbol)) is not None}
+    last_day = np.datetime64(before, "D")
+    return {
+        symbol: Shown(_at_close(bars, today, now), bars, whole=False)
+        for symbol, bars in known.items()
+        if bars.days[-1] == last_day
+    }
+
+
+def _at_close(bars: Bars, today: Session, now: datetime) -> Quote:
+    close = price_of(float(bars.close[-1]))
+    return Quote(bars.symbol, today.day, now, close, close, close, close)

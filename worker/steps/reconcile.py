@@ -6,6 +6,7 @@ Only where the venue takes a tag once may an order that the whole book does not 
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.contextvars import bind_contextvars
 
 from adapters.brokers.base import BookOrder, Capabilities, Failed
 from db.accounts import AccountRepository
@@ -29,6 +30,7 @@ async def reconcile(resources: Resources, execution: Execution) -> Outcome:
         account = await AccountRepository(session).get(user_id, account_id)
         order = await OrderRepository(session, user_id, account_id).read(subject.order_id)
         now = execution.market_now
+    bind_contextvars(order_id=order.id, symbol=order.symbol)
     if reason := _settled(order, subject):
         return skipped(reason, order=order.id)
     broker = resources.broker(account)

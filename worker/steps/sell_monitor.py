@@ -20,7 +20,7 @@ from trading.risk import DenyCode
 from trading.values import Price, Side, Symbol
 from worker.outcome import Json, Outcome, done, skipped
 from worker.resources import Resources
-from worker.steps.market_view import is_open, open_session, shown_at
+from worker.steps.market_view import is_open, last_known, open_session, shown_at
 from worker.steps.order_life import has_asked, submit_of, want
 from worker.steps.subject import owner
 
@@ -31,10 +31,11 @@ _AT_BROKER = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.PARTIAL})
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """Today's session, and what the market shows of the held shares."""
+    """Today's session, and what the market shows of held shares. dark: nothing yet, they stand at their last close."""
 
     session: Session
     shown: Mapping[Symbol, Shown]
+    dark: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
         to_market=sum(wish.reason is not None for wish in wishes),
         resized=sum("quantity" in wish.change for wish in wishes),
         without_price=sorted({one.symbol for one in held} - {one.symbol for one, _ in priced}),
+        **({"priced_at": "last close"} if view.dark else {}),
     )
 
 
@@ -97,7 +99,11 @@ async def _look(resources: Resources, execution: Execution) -> _View | Outcome:
     symbols = [Symbol(row.symbol) for row in rows if row.opened_at < today.opens]
     if not symbols:
         return done(positions=0, planned=0, to_market=0, resized=0)
-    return _View(today, await shown_at(resources, today, symbols, execution.market_now))
+    shown = await shown_at(resources, today, symbols, execution.market_now)
+    if shown:
+        return _View(today, shown, dark=False)
+    shown = await last_known(resources, today, symbols, execution.market_now)
+    return _View(today, shown, dark=bool(shown))
 
 
 def _order(

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.contextvars import bind_contextvars
 
 from adapters.brokers.base import Accepted, Broker, Change, NotSent, Placement, PlaceOutcome, Refused, Unknown
 from db.accounts import AccountRepository, AccountRow
@@ -80,6 +81,7 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
         account = await AccountRepository(session).lock(user_id, account_id)
         orders = OrderRepository(session, user_id, account_id)
         order = await orders.get(subject.order_id)
+        bind_contextvars(order_id=order.id, symbol=order.symbol)
         if order.attempt != subject.attempt:
             return skipped(f"attempt {subject.attempt} was followed by {order.attempt}")
         state = OrderState(order.status)

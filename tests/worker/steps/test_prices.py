@@ -1,9 +1,10 @@
 """Loading the day's bars, and knowing whether the day is whole."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
+from adapters.prices.base import BadRow, BarBatch
 from tests.desk import DAY, EVE, NEXT, Desk
 from tests.world import ListedPrices, bar
 from trading.values import Symbol
@@ -111,3 +112,36 @@ async def test_before_any_day_was_whole_every_symbol_of_the_source_is_awaited(de
     desk.world.prices.add([bar("BBB", EVE, "10", "11", "9", "10")])  # type: ignore[attr-defined] # the same
     await desk.world.set_clock(desk.closes(DAY, 15))
     assert (await desk.run("prices")).reason == "only 1 of 2 symbols have a bar for 2024-03-05 yet"
+
+
+async def test_bars_that_come_late_have_the_books_read_again_that_waited_for_them(desk: Desk) -> None:
+    source = await evening(desk, 0, 20)
+    await desk.planned(status="parked")
+    await desk.planned("BBB", status="parked", session_day=NEXT, intent_key="k", tag="T")
+    for minutes in (15, 25):
+        await desk.world.set_clock(desk.closes(DAY, minutes))
+        assert (await desk.run("prices")).status == "skipped"
+    assert await desk.follow_ups() == []
+    source.add(bar(f"S{number:02d}", DAY, "10", "11", "9", "10") for number in range(20))
+    await desk.world.set_clock(desk.closes(DAY, 35))
+    assert (await desk.run("prices")).status == "success"
+    assert await desk.follow_ups() == [("order_sync", "", desk.closes(DAY, 35))]
+
+
+async def test_bars_in_time_leave_the_books_to_their_schedule(desk: Desk) -> None:
+    await evening(desk, 20, 20)
+    await desk.planned(status="parked")
+    await desk.run("prices")
+    assert await desk.follow_ups() == []
+
+
+async def test_a_day_that_is_not_whole_says_which_row_was_left_out(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = await evening(desk, 0, 20)
+
+    async def half_written(_: date, __: date) -> BarBatch:
+        return BarBatch([], [BadRow("2024-03-05.csv", 1, "its last line has no end")])
+
+    monkeypatch.setattr(source, "bars", half_written)
+    outcome = await desk.run("prices")
+    said = "only 0 of 20 symbols have a bar for 2024-03-05 yet; left out: 2024-03-05.csv:1: its last line has no end"
+    assert outcome.reason == said

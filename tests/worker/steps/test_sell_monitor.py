@@ -1,6 +1,7 @@
 """The exits of what is held: one limit a session, and the market where RSI has recovered."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -144,8 +145,36 @@ async def test_a_position_without_an_exit_gets_its_limit_in_the_watch(desk: Desk
 async def test_a_share_without_a_price_is_named_and_left(desk: Desk) -> None:
     await held(desk)
     del prices(desk).rows["AAA", NEXT]  # type: ignore[arg-type] # a text is a symbol at run time
+    prices(desk).add([bar("BBB", NEXT, "205", "205", "205", "205")])
     outcome = await desk.run("sell_monitor")
     assert outcome.details == {"positions": 1, "planned": 0, "to_market": 0, "resized": 0, "without_price": ["AAA"]}
+
+
+async def test_where_a_session_is_told_of_in_the_evening_exits_stand_at_the_last_close(desk: Desk) -> None:
+    await held(desk)
+    today = prices(desk).rows.pop((Symbol("AAA"), NEXT))
+    outcome = await desk.run("sell_monitor")
+    assert (outcome.details["planned"], outcome.details["priced_at"]) == (1, "last close")
+    limit = exit_limit(float(ema(CLOSES, 9)[-1]), Decimal(200))
+    assert (await exits(desk))[0][:4] == ("limit", "regular", 10, limit)
+    assert (await desk.run("sell_monitor")).details["planned"] == 0
+    ((_, subject, _),) = await desk.follow_ups()
+    await desk.run("submit", subject)
+    await desk.world.set_clock(desk.closes(NEXT, 15))
+    await desk.run("order_sync")
+    assert (await exits(desk))[0][4] == "open", "the day's prices are not there: nobody can say how it ended"
+    prices(desk).add([replace(today, high=Decimal(201))])
+    await desk.run("order_sync")
+    position = await desk.world.row("SELECT exit_price, exit_reason, closed_at FROM positions")
+    assert position == (limit, "EMA9_TARGET", desk.closes(NEXT))
+
+
+async def test_before_the_last_session_is_known_there_is_no_close_to_stand_at(desk: Desk) -> None:
+    await held(desk)
+    prices(desk).rows.clear()
+    await desk.world.change(f"DELETE FROM bars WHERE symbol = 'AAA' AND day = '{DAY}'")
+    outcome = await desk.run("sell_monitor")
+    assert (outcome.details["planned"], outcome.details["without_price"]) == (0, ["AAA"])
 
 
 async def test_a_source_that_cannot_answer_is_asked_again(desk: Desk) -> None:
