@@ -9,16 +9,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 @dataclass(frozen=True, slots=True)
 class Partitioned:
-    """A table partitioned by time. step: what one partition holds, `month` or `week`, in UTC."""
+    """A table partitioned by time. step: what one partition holds, `month` or `week`, in UTC.
+
+    machine_time: its moments are this machine's, whatever time the market has.
+    """
 
     table: str
     step: str
+    machine_time: bool = False
 
 
 PARTITIONED = (
     Partitioned("service_task_execution", "month"),
     Partitioned("decisions", "month"),
-    Partitioned("service_logs", "week"),
+    Partitioned("service_logs", "week", machine_time=True),
 )
 
 _TODAY = text("SELECT market_now()::date AS market, now()::date AS machine")
@@ -34,17 +38,21 @@ class PartitionRepository:
 
     async def make(self, first: date, last: date) -> int:
         """Make the missing partitions of every table over a range of days, both included. Returns how many."""
-        made = 0
-        for one in PARTITIONED:
-            values = {"table": one.table, "step": one.step, "first": first, "last": last}
-            made += (await self.session.execute(_MAKE, values)).scalar_one()
-        return made
+        return sum([await self._make(one, first, last) for one in PARTITIONED])
 
     async def make_ahead(self, days: int) -> int:
-        """Make the missing partitions from today on, market's and machine's. Returns how many."""
+        """Make the missing partitions from today on, the market's day and the machine's. Returns how many."""
         today = (await self.session.execute(_TODAY)).one()
         ahead = timedelta(days=days)
-        return sum([await self.make(day, day + ahead) for day in sorted({today.market, today.machine})])
+        wanted = [(one, day) for one in PARTITIONED for day in sorted({today.market, today.machine})]
+        # In a replay, retention would drop what is made here for log lines that nobody will write.
+        needed = [(one, day) for one, day in wanted if day == today.machine or not one.machine_time]
+        return sum([await self._make(one, day, day + ahead) for one, day in needed])
+
+    async def _make(self, one: Partitioned, first: date, last: date) -> int:
+        values = {"table": one.table, "step": one.step, "first": first, "last": last}
+        made: int = (await self.session.execute(_MAKE, values)).scalar_one()
+        return made
 
     async def drop(self, table: Partitioned, before: date) -> int:
         """Drop a table's partitions that hold nothing from that day on. Returns how many."""

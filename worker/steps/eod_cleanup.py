@@ -48,7 +48,7 @@ async def eod_cleanup(resources: Resources, execution: Execution) -> Outcome:
         closes = await _closes(session, account, session_of_day.day, found)
         await UserSignalRepository(session, user_id).expire(session_of_day.day)
         await session.flush()
-        await close_books(session, execution, account, session_of_day.day, closes)
+        await close_books(session, account, session_of_day.day, closes)
         await tell(session, execution, _notices(account, session_of_day.day, found))
     return done(
         day=session_of_day.day.isoformat(),
