@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.accounts import AccountRepository, AccountRow
 from db.base import Base, Big, Created, Id, Json, Label, Moment, Name, Word, user_scoped
 from db.configs import UserTradingConfigRepository
-from db.notifications import PreferencesRow
+from db.preferences import PreferencesRow
 from db.schedules import ScheduleRepository
 from db.service_status import ServiceStatusRow
 from trading.config import TradingConfig
@@ -105,6 +105,11 @@ class UserRepository:
         account_id = await accounts.open(account, config.paper_trading_initial_capital, at)
         await ScheduleRepository(self.session).subscribe(user_id, account_id)
         return account_id
+
+    async def admins(self) -> list[int]:
+        """Return the ids of those who look after the platform. Needs the system scope."""
+        query = select(UserRow.id).where(UserRow.role == "admin", UserRow.is_active, UserRow.deleted_at.is_(None))
+        return list((await self.session.execute(query.order_by(UserRow.id))).scalars())
 
     async def _email(self, user_id: int) -> str:
         return (await self.session.execute(select(UserRow.email).where(UserRow.id == user_id))).scalar_one()

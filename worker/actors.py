@@ -68,6 +68,7 @@ def _runner(task: Task, step: Step, resources: Resources, ledger: Ledger) -> Cal
             "account_id": execution.account_id,
             "subject": execution.subject,
             "attempt": execution.attempt,
+            "generation": generation,
         }
         with bound_contextvars(execution_id=execution_id, task=task.name, slot=scheduled_for, message_id=key, **facts):
             await _run(step, resources, ledger, key, execution)
