@@ -16,18 +16,26 @@ from config.servers import hide_password
 
 HIDDEN = "***"
 
-_SECRET_KEY = re.compile(
-    r"passw|secret|token|mpin|totp|\botp|_otp|credential|creds|authorization|cookie|jwt|api_?key|private_?key",
-    re.IGNORECASE,
+# Kotak's session travels as `Sid` and `Auth`.
+_TELLING = (
+    r"passw|passphrase|pwd|secret|token|mpin|totp|\botp|_otp|credential|creds|authorization|cookie|jwt"
+    r"|(?:api|private|consumer|access)_?key|(?<![a-z])(?:auth|sid)(?![a-z])"
 )
+_SECRET_KEY = re.compile(_TELLING, re.IGNORECASE)
 # A JWT, a Fernet token, a bearer header.
 _TOKEN = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*|\bgAAAA[\w-]{20,}={0,2}|(?i:\bbearer\s+)[\w.~+/-]{8,}=*")
-# password=..., "mpin": "...", otp 123456: as an error's text or a request's body holds them.
+# A header holds several words: all of them, to the end of its line or its quotes.
+_HEADER = re.compile(
+    r"""(?P<name>\b(?:authorization|cookie)["']?\s*[=:]\s*["']?)(?!\s*["'\[{])[^"'\r\n]+""", re.IGNORECASE
+)
+# password=..., "mpin": "...", creds={...}: as an error's text or a request's body holds them.
 _NAMED = re.compile(
-    r"""(?P<name>["']?\b\w*(?:passw\w*|secret|token|mpin|totp|otp|credentials?|api_?key|authorization)\w*["']?\s*[=:]\s*)"""
-    r"""(?:"[^"]*"|'[^']*'|[^\s,;&}\])"']+)""",
+    rf"""(?P<name>["']?\b\w*(?:{_TELLING})\w*["']?\s*[=:]\s*)"""
+    r"""(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\{[^{}]*\}|\[[^\[\]]*\]|[^\s,;&}\])"']+)""",
     re.IGNORECASE,
 )
+# As people say it: "OTP is 123456".
+_SPOKEN = re.compile(r"(?P<name>\b(?:mpin|t?otp|pin)\b(?:\s+(?:is|was|code|number))*\W{1,3})\d{4,8}\b", re.IGNORECASE)
 _PLAIN = (bool, int, float, type(None))
 
 
@@ -98,7 +106,9 @@ def _clean(value: object) -> object:
 def hide_in_text(text: str) -> str:
     """Return a text without passwords of addresses, tokens, and what stands behind a secret's name."""
     text = _TOKEN.sub(HIDDEN, hide_password(text))
-    return _NAMED.sub(lambda match: f"{match['name']}{HIDDEN}", text)
+    for pattern in (_HEADER, _NAMED, _SPOKEN):
+        text = pattern.sub(lambda match: f"{match['name']}{HIDDEN}", text)
+    return text
 
 
 def _kept(sink: LogSink | None) -> list[Processor]:

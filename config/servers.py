@@ -19,7 +19,8 @@ _POSTGRES_OPTIONS = {"host", "port", "ssl", "sslmode"}
 _POSTGRES_DROPPED = {"channel_binding"}
 _SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
-_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/?#'\"]*:)[^\s'\"]+@")
+# Bounded, because it reads every log line, and a line may be one long word.
+_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][\w+.-]{0,30}://[^\s:/?#'\"]{0,200}:)[^\s'\"]{1,1000}@")
 
 
 class SettingsError(Exception):

@@ -104,7 +104,8 @@ _ERRORS = text(
     SELECT f.user_id, f.task_name, f.id, f.scheduled_for, f.config_version,
            md5(concat_ws('|', f.task_name, f.error_type, regexp_replace(left(f.error, 1024), '[0-9]+', '#', 'g'))),
            f.error_type, left(f.error, 1024), f.traceback,
-           jsonb_build_object('account_id', f.account_id, 'subject', f.subject, 'attempt', f.attempt)
+           jsonb_build_object('account_id', f.account_id, 'subject', f.subject, 'attempt', f.attempt, 'service_running',
+                              (SELECT s.service_running FROM service_status s WHERE s.user_id = f.user_id))
     FROM unnest(CAST(:user_ids AS bigint[]), CAST(:tasks AS text[]), CAST(:ids AS bigint[]),
                 CAST(:slots AS timestamptz[]), CAST(:types AS text[]), CAST(:errors AS text[]),
                 CAST(:tracebacks AS text[]), CAST(:account_ids AS bigint[]),

@@ -3,13 +3,17 @@
 import io
 import json
 import logging
+import time
 import warnings
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import reduce
 from typing import cast
 
 import pytest
 import structlog
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.log_sink import LogSink
 from config.logs import configure_logs, hide_in_text
@@ -153,7 +157,69 @@ def test_a_secret_inside_a_text_reaches_neither_the_stream_nor_the_sink(text: st
 
 
 @pytest.mark.parametrize(
-    "text", ["token bucket is empty", "5 orders of INFY at 1,250.40", "slot 2026-01-02T03:45:00+00:00"]
+    "text",
+    [
+        "token bucket is empty",
+        "5 orders of INFY at 1,250.40",
+        "slot 2026-01-02T03:45:00+00:00",
+        "intent_key=dip:2026-01-02:INFY:buy:entry",
+        "author: somebody, inside=1, pins 4 of 1234",
+        "execution 123456 is no longer held under generation 2",
+    ],
 )
 def test_what_is_no_secret_stays_readable(text: str) -> None:
     assert hide_in_text(text) == text
+
+
+_NAMES = st.sampled_from(
+    ["password", "DB_PASSWORD", "pwd", "accessToken", "session_token", "client_secret", "otp", "login_otp", "mpin", "totp_seed",
+     "Authorization", "cookie", "api_key", "consumer_key", "jwt", "creds", "Sid", "auth"]
+)  # fmt: skip
+_SECRETS = st.text("abcXYZ019_-.~+/", min_size=12, max_size=40).map(lambda text: f"hush{text}")
+_TEXTS = st.sampled_from(
+    ["{name}={secret}", "{name}: '{secret}'", '{{"{name}": "{secret}", "side": "B"}}', "?a=1&{name}={secret}&b=2",
+     "failed ({name}={secret}); again", "Authorization: Basic {secret}", "Cookie: a={secret}; b={secret}",
+     "redis://:{secret}@db.example:6379/0", "{name}={{'user': 'x', 'key': '{secret}'}}", "b'{name}={secret}'"]
+)  # fmt: skip
+
+
+def _nested(leaf: object) -> st.SearchStrategy[object]:
+    """Return what may hold a leaf: itself, in a list, under a name, in an error's text, as bytes of its text."""
+    wraps = st.sampled_from([lambda x: [1, x], lambda x: {"deep": x}, lambda x: (x,), lambda x: {"x": [{"y": x}]}])
+    return st.lists(wraps, max_size=3).map(lambda found: reduce(lambda inner, wrap: wrap(inner), found, leaf))
+
+
+@given(name=_NAMES, secret=_SECRETS, form=_TEXTS, data=st.data())
+def test_no_secret_reaches_the_stream_or_the_sink_however_deep_it_lies(
+    name: str, secret: str, form: str, data: st.DataObject
+) -> None:
+    out, sink = io.StringIO(), LogSink()
+    configure_logs(json=True, level="INFO", stream=out, sink=sink)
+    text = form.format(name=name, secret=secret)
+    held = data.draw(st.sampled_from([{name: secret}, {name: [secret, 1]}, text, text.encode(), ValueError(text)]))
+    structlog.get_logger("x").info("asked", more=data.draw(_nested(held)), error=ConnectionError(text))
+    try:
+        raise ValueError(text)
+    except ValueError:
+        structlog.get_logger("x").exception("failed")
+    logging.getLogger("y").warning("it said %s", held)
+    kept, _ = sink.take(10)
+    assert len(kept) == 3
+    assert secret not in out.getvalue()
+    assert secret not in repr(kept)
+
+
+@pytest.mark.parametrize(
+    "text", ["your OTP is 123456", "MPIN 1234 refused", "Cookie: sid=hush; theme=hush", "pwd=1234"]
+)
+def test_what_people_and_brokers_write_is_hidden_too(text: str) -> None:
+    said = hide_in_text(text)
+    assert "***" in said
+    assert not any(secret in said for secret in ("1234", "hush"))
+
+
+@pytest.mark.parametrize("text", ["a" * 32_000, "x://" * 8000, "eyJ" + "a" * 30_000, "a.b-" * 8000, "token='" * 4000])
+def test_one_long_word_holds_nobody_up(text: str) -> None:
+    began = time.process_time()
+    hide_in_text(text)
+    assert time.process_time() - began < 0.5

@@ -12,11 +12,13 @@ from types import SimpleNamespace
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.accounts import AccountRepository, CashMovement
+from db.activity import ActivityRepository
 from db.audit_logs import AuditLogRepository
 from db.bars import BarRepository
 from db.claims import LedgerRepository, Settlement
 from db.configs import UserTradingConfigRepository
 from db.decisions import DecisionRepository
+from db.error_logs import ErrorLogRepository
 from db.executions import Bell, Execution, FollowUp, ServiceTaskRepository
 from db.hand_backs import HandBackRepository
 from db.lookups import LookupRepository
@@ -25,8 +27,10 @@ from db.notifications import Notice, NotificationRepository
 from db.orders import OrderRepository
 from db.overview import OverviewRepository
 from db.paper import PaperRepository
+from db.pnl import DayTrades, PnlRepository
 from db.positions import FillRepository, PositionRepository
 from db.reentries import FilledRung, ReentryRepository, Rung
+from db.retention import RetentionRepository
 from db.schedules import ScheduleRepository, Slot
 from db.service_logs import ServiceLogRepository
 from db.service_status import ServiceStatusRepository
@@ -38,6 +42,7 @@ from db.users import UserRepository
 from db.workers import WorkerRepository
 from tests.db.filled import IN_SLOT, ORDERS, SLOT
 from trading.bars import Bar
+from trading.books import day_books
 from trading.config import DEFAULTS
 from trading.portfolio import Fill
 from trading.values import Side, Symbol
@@ -57,6 +62,7 @@ _BELLS = [Bell("sell_monitor", "orders", SLOT, QUEUED + 100 * n, 1) for n in ran
 _FAILURE = Settlement(_OWN, "retrying", 0.1, None, "r", "E", "e", "t", 1.0)
 _BAR = Bar(_S1, DAY, Decimal(1), Decimal(1), Decimal(1), Decimal(1), 1)
 _FILL = Fill(_S1, Side.BUY, 10, Decimal(10), Decimal(1), _AT)
+_TRADES = DayTrades([], 0, Decimal(1), Decimal(1), Decimal(0), 0)
 _NEW_ORDER: dict[str, object] = {
     "execution_id": 1, "symbol": "NEW", "side": "buy", "order_type": "market", "variety": "amo", "quantity": 1,
     "status": "planned", "intent_key": "new", "tag": "new", "strategy": "dip", "leg": "entry", "rank": 1,
@@ -85,6 +91,10 @@ def _positions(session: AsyncSession) -> PositionRepository:
 
 def _reentries(session: AsyncSession) -> ReentryRepository:
     return ReentryRepository(session, USER, ACCOUNT)
+
+
+def _pnl(session: AsyncSession) -> PnlRepository:
+    return PnlRepository(session, USER, ACCOUNT)
 
 
 def _signals(session: AsyncSession) -> UserSignalRepository:
@@ -117,11 +127,23 @@ OF_A_USER: dict[str, Call] = {
     ),
     "AccountRepository.get": lambda s: AccountRepository(s).get(USER, ACCOUNT),
     "AccountRepository.lock": lambda s: AccountRepository(s).lock(USER, ACCOUNT),
+    "ActivityRepository.page": lambda s: ActivityRepository(s).page(USER, 20),
+    "ActivityRepository.record_day": lambda s: ActivityRepository(s).record_day(USER, ACCOUNT, SLOT - 24 * _HOUR, SLOT),
     "DecisionRepository.journal": lambda s: DecisionRepository(s).journal([_DECISION]),
     "DecisionRepository.made": lambda s: DecisionRepository(s).made(ACCOUNT, "buy_orders", DAY, 1),
     "FillRepository.book": lambda s: _fills(s).book([(FILLED, "new", _FILL)]),
     "FillRepository.known": lambda s: _fills(s).known([f"f{FILLED}", "new"]),
     "FillRepository.symbols_between": lambda s: _fills(s).symbols_between(SLOT - 24 * _HOUR, SLOT),
+    "NotificationRepository.change_preferences": lambda s: NotificationRepository(s).change_preferences(
+        USER, {"notify_order_placed": False}, "asha"
+    ),
+    "NotificationRepository.deliver_in_app": lambda s: NotificationRepository(s).deliver_in_app(USER, 1),
+    "NotificationRepository.get": lambda s: NotificationRepository(s).get(USER, USER),
+    "NotificationRepository.mark_read": lambda s: NotificationRepository(s).mark_read(USER, [1, 2]),
+    "NotificationRepository.mark_read of all": lambda s: NotificationRepository(s).mark_read(USER, None, 9_000),
+    "NotificationRepository.page": lambda s: NotificationRepository(s).page(USER, 20),
+    "NotificationRepository.preferences": lambda s: NotificationRepository(s).preferences(USER),
+    "NotificationRepository.unread": lambda s: NotificationRepository(s).unread(USER),
     "NotificationRepository.tell": lambda s: NotificationRepository(s).tell(
         [Notice(USER, "order_placed", "info", "t", "m", "new")], 1, "default", 60
     ),
@@ -139,6 +161,9 @@ OF_A_USER: dict[str, Call] = {
     "PaperRepository.free_shares": lambda s: PaperRepository(s).free_shares(ACCOUNT, "S1"),
     "PaperRepository.lock": lambda s: PaperRepository(s).lock(ACCOUNT),
     "PaperRepository.resting": lambda s: PaperRepository(s).resting(ACCOUNT),
+    "PnlRepository.audit": lambda s: _pnl(s).audit(DAY, _TRADES, day_books([], _AT, {}), 0.1, created=True),
+    "PnlRepository.store": lambda s: _pnl(s).store(DAY, _TRADES, day_books([], _AT, {})),
+    "PnlRepository.trades": lambda s: _pnl(s).trades(SLOT - 24 * _HOUR, SLOT),
     "PositionRepository.day": lambda s: _positions(s).day(SLOT - 24 * _HOUR, SLOT),
     "PositionRepository.disagreements": lambda s: _positions(s).disagreements(),
     "PositionRepository.open": lambda s: _positions(s).open(),
@@ -147,6 +172,7 @@ OF_A_USER: dict[str, Call] = {
     "ReentryRepository.of": lambda s: _reentries(s).of([HELD]),
     "ReentryRepository.take": lambda s: _reentries(s).take([Rung(HELD, LIVE, "S1", 1, 20, 9.0, DAY)]),
     "ServiceStatusRepository.get": lambda s: ServiceStatusRepository(s).get(USER),
+    "ServiceStatusRepository.reset_errors": lambda s: ServiceStatusRepository(s).reset_errors(USER, "asha"),
     "ServiceStatusRepository.runs": lambda s: ServiceStatusRepository(s).runs(USER),
     "ServiceStatusRepository.start": lambda s: ServiceStatusRepository(s).start(USER, _AT),
     "ServiceStatusRepository.stop": lambda s: ServiceStatusRepository(s).stop(USER, _AT),
@@ -182,6 +208,12 @@ OF_THE_SYSTEM: dict[str, Call] = {
     "BarRepository.history of some": lambda s: BarRepository(s).history(DAY, 30, [_S1]),
     "BarRepository.store": lambda s: BarRepository(s).store([_BAR]),
     "BarRepository.traded_on": lambda s: BarRepository(s).traded_on(DAY, [_S1]),
+    "ErrorLogRepository.newest": lambda s: ErrorLogRepository(s).newest(20),
+    "ErrorLogRepository.newest of a user": lambda s: ErrorLogRepository(s).newest(20, user_id=USER, unresolved=True),
+    "ErrorLogRepository.newest of a kind": lambda s: ErrorLogRepository(s).newest(20, fingerprint="p7"),
+    "ErrorLogRepository.repeats": lambda s: ErrorLogRepository(s).repeats(SLOT, 20),
+    "ErrorLogRepository.resolve": lambda s: ErrorLogRepository(s).resolve("asha", "n", ids=[7], fingerprints=["p7"]),
+    "ErrorLogRepository.show": lambda s: ErrorLogRepository(s).show(7),
     "HandBackRepository.hand_back": lambda s: HandBackRepository(s).hand_back(_BELLS, "w1"),
     "HandBackRepository.interrupt": lambda s: HandBackRepository(s).interrupt([_OWN], "w1"),
     "LedgerRepository.claim": lambda s: LedgerRepository(s).claim(_BELLS, "w1"),
@@ -206,12 +238,21 @@ OF_THE_SYSTEM: dict[str, Call] = {
     "OverviewRepository.queued": lambda s: OverviewRepository(s).queued(),
     "OverviewRepository.waiting": lambda s: OverviewRepository(s).waiting(),
     "OverviewRepository.workers": lambda s: OverviewRepository(s).workers(),
+    "RetentionRepository.delete_read_notifications": lambda s: RetentionRepository(s).delete_read_notifications(9, 500),
+    "RetentionRepository.delete_resolved_errors": lambda s: RetentionRepository(s).delete_resolved_errors(9, 500),
+    "RetentionRepository.oldest_slot": lambda s: RetentionRepository(s).oldest_slot(),
+    "RetentionRepository.thin": lambda s: RetentionRepository(s).thin(DAY, SLOT - 24 * _HOUR, SLOT, 3, 500),
+    "RetentionRepository.thinned_until": lambda s: RetentionRepository(s).thinned_until(),
     "ScheduleRepository.fan_out": _fan_out,
     "ScheduleRepository.next_moment": lambda s: ScheduleRepository(s).next_moment(),
     "ServiceLogRepository.newest": lambda s: ServiceLogRepository(s).newest(SLOT - 24 * _HOUR, 20),
     "ServiceLogRepository.newest of a user": lambda s: ServiceLogRepository(s).newest(SLOT - _HOUR, 20, user_id=USER),
     "ServiceLogRepository.newest of an execution": lambda s: ServiceLogRepository(s).newest(SLOT, 9, execution_id=7),
     "ServiceLogRepository.store": lambda s: ServiceLogRepository(s).store([_LINE]),
+    "ServiceStatusRepository.beat": lambda s: ServiceStatusRepository(s).beat(100),
+    "ServiceTaskRepository.sync_ended": lambda s: ServiceTaskRepository(s).sync_ended(
+        _OWN, "orders", DAY, SLOT, SLOT + _HOUR
+    ),
     "ServiceTaskRepository.request": lambda s: ServiceTaskRepository(s).request("train", "ml", "1", SLOT, _AT),
     "SignalRepository.candidates": lambda s: SignalRepository(s).candidates("dip", "h1", DAY),
     "SignalRepository.newest": lambda s: SignalRepository(s).newest("dip", "h1", DAY),
@@ -262,6 +303,10 @@ SMALL: dict[str, str] = {
     "ScheduleRepository.switch_tasks": "a row an account and schedule",
     "ScheduleRepository.tasks_of": "a row an account and schedule",
     "ScheduleRepository.unplanned": "a row a schedule",
+    "RetentionRepository.delete_ended_processes": "a row a process of the last weeks",
+    "RetentionRepository.drop_service_logs": "the catalogue",
+    "ServiceStatusRepository.page": "a row a user",
+    "UserRepository.admins": "a row a user",
     "SweepRepository.hold_clock": "one row",
     "UserTradingConfigRepository.create": "inserts, as of a sign-up",
     "UserTradingConfigRepository.delete": "a row a user",
@@ -281,4 +326,12 @@ WHOLE: dict[str, str] = {
     "BarRepository.stale": "a year of bars of every symbol, for an operator",
     "BarRepository.store_days": "every bar of a past that was loaded at once",
     "OverviewRepository.tasks": "the executions of the day, which may be most of a young table",
+}
+
+# These find a user's rows without naming the user.
+WITHOUT_USER: dict[str, str] = {
+    "ServiceTaskRepository.fence": "by the key of the execution itself",
+    "UserTradingConfigRepository.apply_preset": "by the key of a row that was found by its user",
+    "UserTradingConfigRepository.reset": "by the key of a row that was found by its user",
+    "UserTradingConfigRepository.update": "by the key of a row that was found by its user",
 }

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 import db
 from config.servers import ServerUrls
+from db.base import USER_SCOPED
 from db.engine import make_engine
 from db.invariants import INVARIANTS, Span, check
 from db.transaction import Database
 from tests.db.filled import fill
-from tests.db.plan_cases import OF_A_USER, OF_THE_SYSTEM, SMALL, USER, WHOLE, Call
+from tests.db.plan_cases import OF_A_USER, OF_THE_SYSTEM, SMALL, USER, WHOLE, WITHOUT_USER, Call
 
 # A table of fewer rows may be read whole: that is a few pages.
 LARGE = 5_000
@@ -51,6 +53,14 @@ async def _plan(connection: AsyncConnection, statement: str, parameters: Any) ->
     plan = found.scalar_one()
     parsed: list[dict[str, Any]] = json.loads(plan) if isinstance(plan, str) else plan
     return dict(parsed[0]["Plan"])
+
+
+_NAMED = re.compile(r"\b(user_id|account_id)\b")
+
+
+def _reads_rows_of_users(statement: str) -> bool:
+    words = set(re.findall(r"(?:FROM|UPDATE|JOIN)\s+(\w+)", statement))
+    return bool(words & (USER_SCOPED.keys() - {"users"}))
 
 
 def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -88,6 +98,20 @@ async def test_repositories_read_large_tables_by_index(
         found[name] = whole_reads(plans, large) if plans else ["the call made no statement"]
     await database.close()
     assert {name: reads for name, reads in found.items() if reads} == {}
+
+
+async def test_what_is_asked_for_a_user_names_the_user_or_an_account_of_his(full: ServerUrls) -> None:
+    """Row security is the net, not the filter: without a name the planner cannot use an index on it."""
+    database = Database(make_engine(full.sqlalchemy, pool_size=1))
+    unnamed: dict[str, str] = {}
+    for name, call in OF_A_USER.items():
+        async with database.transaction(USER) as session:
+            for statement, _ in await plans_of(session, call):
+                if _reads_rows_of_users(statement) and not _NAMED.search(statement.partition("WHERE")[2]):
+                    unnamed.setdefault(name, statement)
+            await session.rollback()
+    await database.close()
+    assert {name for name in unnamed if name not in WITHOUT_USER} == set(), sorted(unnamed.items())
 
 
 async def test_invariants_read_recent_rows_by_index(full: ServerUrls) -> None:

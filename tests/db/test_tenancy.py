@@ -54,6 +54,8 @@ v AS (INSERT INTO portfolio_snapshots (user_id, account_id, date, total_value, i
     VALUES ({user}, {account}, '2024-01-02', 1, 0, 1, 0, 0, 0, 0)),
 c AS (INSERT INTO pnl_calculation_audit (user_id, calculation_type, status, triggered_by)
     VALUES ({user}, 'scheduled', 'success', 'scheduled')),
+x AS (INSERT INTO execution_counts (day, task_name, user_id, account_id, status, executions)
+    VALUES ('2024-01-02', 'order_sync', {user}, {account}, 'success', 1)),
 w AS (INSERT INTO user_signal_status (user_id, signal_id, symbol, status)
     SELECT {user}, id, symbol, 'active' FROM signals LIMIT 1),
 g AS (INSERT INTO user_trading_config_versions (user_id, version, strategy, parameter_hash, config, changed_by, changed_at)

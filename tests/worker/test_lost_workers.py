@@ -41,16 +41,16 @@ async def test_a_worker_that_wakes_after_its_lease_changes_nothing(
     async def is_done() -> bool:
         return await scalar(database, "SELECT status FROM service_task_execution") == "success"
 
-    async with house(urls, database, bells, lease_seconds=2.0):
-        await until(is_held, 30)
+    async with house(urls, database, bells, lease_seconds=4.0):
+        await until(is_held, 60)
         pid = await scalar(database, HOLDER, id=bell.execution_id)
         assert isinstance(pid, int)
         os.kill(pid, signal.SIGSTOP)
         try:
-            await until(is_done, 30)
+            await until(is_done, 60)
         finally:
             os.kill(pid, signal.SIGCONT)
-        await until(lambda: _is_gone(pid), 30)
+        await until(lambda: _is_gone(pid), 60)
     assert await scalar(database, "SELECT string_agg(actor, ', ') FROM audit_logs") == "generation 2"
     assert await scalar(database, "SELECT string_agg(outcome, ', ') FROM execution_attempts") == "lost"
     assert await scalar(database, "SELECT attempt || '/' || generation FROM service_task_execution") == "1/2"
@@ -73,7 +73,7 @@ async def test_what_a_vanished_host_ran_is_back_in_time_even_when_the_scheduler_
         return not await stands()
 
     try:
-        await until(stands, 30)
+        await until(stands, 60)
         pid = await scalar(database, HOLDER, id=bell.execution_id)
         assert isinstance(pid, int)
     finally:

@@ -27,7 +27,7 @@ async def test_of_five_hundred_only_the_one_that_kills_is_quarantined_and_nobody
         count = "SELECT count(*) FROM service_task_execution WHERE status IN ('success', 'failed')"
         return await scalar(database, count) == 500
 
-    async with house(urls, database, bells):
+    async with house(urls, database, bells, lease_seconds=60.0):
         await until(ended, 90)
     async with database.reading(None) as session:
         rows = (

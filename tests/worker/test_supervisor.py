@@ -96,7 +96,7 @@ async def test_the_supervisors_death_ends_its_children(database: Database, urls:
         await until(lambda: live(database, 1), 20)
         [pid] = await pids(database)
         process.kill()
-        await until(lambda: gone(pid), 10)
+        await until(lambda: gone(pid), 30)
 
 
 async def test_term_twice_ends_in_time_with_nothing_left_claimed(
