@@ -1,7 +1,7 @@
 """Looks everything over that a healthy installation needs, and says what, where and the cure."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from config.servers import ServerUrls, hide_password
 from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.engine import DatabaseError, check_database, check_role
-from db.invariants import check
+from db.invariants import Finding, check
 from db.partitions import PARTITIONED
 from db.transaction import Database
 from migrations.run import head
@@ -33,17 +33,18 @@ REDIS_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One look. state: ok, warning or failed. said: what was found, with the cure where one is needed."""
+    """One look. state: ok, warning or failed. said: what was found, with the cure. rows: those it was found by."""
 
     name: str
     state: str
     said: str
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
-async def examine(database: Database, urls: ServerUrls, now: datetime) -> list[Check]:
+async def examine(database: Database, urls: ServerUrls, clock: Callable[[], datetime]) -> list[Check]:
     """Return every check, in the order in which a cure is worth trying. Redis may be away; Postgres may not.
 
-    now: this machine's time.
+    clock: returns this machine's time.
     """
     found = [await _schema(database)]
     if found[0].state == "failed":
@@ -55,7 +56,7 @@ async def examine(database: Database, urls: ServerUrls, now: datetime) -> list[C
         )  # fmt: skip
         for look in looks:
             found += await look(session)
-        found[2:2] = [await _connections(session, processes), await _clock(session, now)]
+        found[2:2] = [await _connections(session, processes), await _clock(session, clock)]
     return [*found, await _redis(urls.redis, processes)]
 
 
@@ -92,9 +93,11 @@ async def _connections(session: AsyncSession, processes: int) -> Check:
     return Check("connections", "ok", said)
 
 
-async def _clock(session: AsyncSession, now: datetime) -> Check:
+async def _clock(session: AsyncSession, clock: Callable[[], datetime]) -> Check:
+    before = clock()
     there: datetime = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()
-    skew = abs((now - there).total_seconds())
+    # Whatever the way there and back took is no difference.
+    skew = max((before - there).total_seconds(), (there - clock()).total_seconds(), 0.0)
     if skew > LARGEST_SKEW_SECONDS:
         said = f"this machine and Postgres differ by {skew:.1f} s: set both by NTP; leases use Postgres's clock alone"
         return Check("clock", "warning", said)
@@ -159,7 +162,13 @@ async def _invariants(session: AsyncSession) -> list[Check]:
     findings = await check(session)
     if not findings:
         return [Check("invariants", "ok", f"all hold ({time.perf_counter() - began:.1f} s)")]
-    return [Check(one.name, "failed", f"{one.sentence}; first: {dict(one.rows[0])}") for one in findings]
+    return [_broken(one) for one in findings]
+
+
+def _broken(finding: Finding) -> Check:
+    first = ", ".join(f"{name} {value}" for name, value in finding.rows[0].items())
+    said = f"{finding.sentence} ({finding.count} found; the first: {first})"
+    return Check(finding.name, "failed", said, finding.rows)
 
 
 async def _redis(url: str, processes: int) -> Check:

@@ -10,6 +10,8 @@ _RSI_PERIODS = (10, 7, 14)
 _OVERSOLD = ((30.0, 20.0), (33.0, 22.0), (35.0, 25.0), (28.0, 15.0))
 _CAPITAL = (200_000, 100_000, 150_000, 300_000, 75_000)
 _PORTFOLIO_SIZE = (6, 4, 5, 8, 3, 7, 2)
+# Some have less than their portfolio may cost: their orders run short of money and are tried again.
+_DEPOSIT = (1_000_000, 250_000, 1_000_000, 500_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,7 @@ def _config(number: int) -> TradingConfig:
         rsi_oversold=oversold,
         rsi_extreme_oversold=extreme,
         user_capital=Decimal(_CAPITAL[number % len(_CAPITAL)]),
+        paper_trading_initial_capital=Decimal(_DEPOSIT[number % len(_DEPOSIT)]),
         max_portfolio_size=_PORTFOLIO_SIZE[number % len(_PORTFOLIO_SIZE)],
         chart_quality_enabled=number % 3 != 2,
         chart_quality_min_score=DEFAULTS.chart_quality_min_score + 10 * (number % 2),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ops.replay.plan import exchange_calendar
 from tests.flow.agreement import disagreements
 from tests.flow.replays import THREE_SESSIONS, Scene, Undisturbed, played
-from trading.triggers import next_due, parse_trigger
+from trading.triggers import Daily, next_due, parse_trigger
 
 SAME = ("digest", "slots", "orders", "fills", "unfinished", "equity")
 
@@ -54,4 +54,5 @@ async def _hold_slots_against_triggers(scene: Scene) -> None:
             wanted.append((due, schedule.subjects))
             due = next_due(parse_trigger(schedule.trigger), calendar, due, True)
         assert [tuple(row) for row in made] == wanted, schedule.task_name
-        assert len(wanted) == len(plan.sessions)
+        # A nightly one fires weekly on daily bars, so not at all in three days that begin on a Monday morning.
+        assert len(wanted) == (0 if isinstance(parse_trigger(schedule.trigger), Daily) else len(plan.sessions))

@@ -146,7 +146,7 @@ async def hold_model(scene: Scene) -> None:
     first = scene.plan.sessions[0].day
     said = await scene.rows(
         "SELECT DISTINCT c.ml_enabled, d.day > :first AS later, d.model_version, d.confidence IS NOT NULL AS sure "
-        "FROM decisions d JOIN user_trading_config c USING (user_id)",
+        "FROM decisions d JOIN user_trading_config c USING (user_id) WHERE d.leg = 'entry'",
         first=first,
     )
     assert {tuple(row) for row in said} == {
@@ -161,8 +161,7 @@ async def hold_model(scene: Scene) -> None:
 
 # What a week of trading without an error need not write.
 UNTOUCHED = {
-    "activity", "audit_logs", "error_logs", "notifications", "pnl_calculation_audit", "pnldaily", "portfolio_snapshots",
-    "reentries", "service_logs", "user_signal_status", "user_trading_config_versions",
+    "audit_logs", "error_logs", "execution_counts", "reentries", "service_logs", "user_signal_status", "user_trading_config_versions",
 }  # fmt: skip
 
 

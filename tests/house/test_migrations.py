@@ -2,14 +2,18 @@
 
 import asyncio
 
+import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, TextClause, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from config.servers import ServerUrls
 from db.engine import make_engine
-from migrations.run import configuration, head, migrate
+from migrations.run import DEPLOY_LOCK, configuration, head, migrate
 from ops.local import Servers
+from tests.waiting import until
 
 OTHER = "muhurat_migrations"
 
@@ -51,8 +55,48 @@ async def test_two_deploys_at_once_migrate_once(servers: Servers) -> None:
         await engine.dispose()
 
 
+async def test_a_deploy_waits_while_another_one_migrates(servers: Servers) -> None:
+    engine = make_engine(await _other(servers), pool_size=2)
+    async with engine.connect() as first:
+        await first.execute(text("SELECT pg_advisory_lock(:key)"), {"key": DEPLOY_LOCK})
+        second = asyncio.create_task(migrate(engine))
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        await until(lambda: _is_one(first, waiting))
+        assert not second.done()
+        await first.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": DEPLOY_LOCK})
+        await second
+    await engine.dispose()
+
+
+async def test_a_migration_gives_up_soon_when_a_table_is_in_use(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(await _other(servers), pool_size=2)
+    await migrate(engine)
+    monkeypatch.setattr("migrations.run.LOCK_TIMEOUT", "50ms")
+    async with engine.connect() as reader:
+        await reader.execute(text("LOCK TABLE orders IN ACCESS SHARE MODE"))
+        with pytest.raises(DBAPIError, match="lock timeout"):
+            await migrate(engine, "base")
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT version_num FROM alembic_version")) == head()
+    await engine.dispose()
+
+
+async def test_a_migration_ends_at_its_time_limit(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = make_engine(await _other(servers), pool_size=1)
+    monkeypatch.setattr("migrations.run.STATEMENT_TIMEOUT", "1ms")
+    with pytest.raises(DBAPIError, match="statement timeout"):
+        await migrate(engine)
+    await engine.dispose()
+
+
 def test_there_is_one_head() -> None:
     assert ScriptDirectory.from_config(configuration()).get_heads() == [head()]
+
+
+async def _is_one(connection: AsyncConnection, query: TextClause) -> bool:
+    return bool(await connection.scalar(query) == 1)
 
 
 def _check(connection: Connection) -> None:
