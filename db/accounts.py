@@ -45,6 +45,7 @@ class CashEntryRow(Base):
         CheckConstraint("kind IN ('deposit', 'buy', 'sell', 'charges')", name="kind"),
         UniqueConstraint("account_id", "kind", "reference"),
         Index(None, "user_id"),
+        Index(None, "import_batch_id", postgresql_where="import_batch_id IS NOT NULL"),
     )
 
     id: Mapped[Id]
@@ -54,6 +55,7 @@ class CashEntryRow(Base):
     amount: Mapped[Rupees]
     reference: Mapped[str]
     at: Mapped[Moment]
+    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
     created_at: Mapped[Created]
 
 

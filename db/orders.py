@@ -36,7 +36,8 @@ class OrderRow(Base):
     session_day: the session it is meant for. as_of: the slot whose data it was decided on. reserved: rupees it may
     still cost. change: what the broker was or will be asked to change it to. *_at columns are market time.
     execution_*: the names older exports know `avg_price`, `filled_quantity` and `filled_at` by. retry_of: the failed
-    order this one tries again. position_id: what a sale or a re-entry belongs to.
+    order this one tries again. position_id: what a sale or a re-entry belongs to. execution_id: null, and
+    config_version nought, for one that was imported.
     """
 
     __tablename__ = "orders"
@@ -61,12 +62,13 @@ class OrderRow(Base):
         Index(None, "session_day"),
         Index(None, "user_id", "created_at"),
         Index(None, "user_id", "updated_at"),
+        Index(None, "import_batch_id", postgresql_where="import_batch_id IS NOT NULL"),
     )  # fmt: skip
 
     id: Mapped[Id]
     user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
     account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
-    execution_id: Mapped[Big] = mapped_column(index=True)
+    execution_id: Mapped[Big | None] = mapped_column(index=True)
     symbol: Mapped[Ticker]
     side: Mapped[Word]
     order_type: Mapped[Word]
@@ -113,6 +115,7 @@ class OrderRow(Base):
     config_version: Mapped[int]
     model_version: Mapped[Word | None]
     confidence: Mapped[float | None]
+    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
     placed_at: Mapped[Moment | None]
     filled_at: Mapped[Moment | None]
     closed_at: Mapped[Moment | None]

@@ -31,6 +31,7 @@ class PaperOrderRow(Base):
         Index("ix_paper_orders_resting", "account_id", postgresql_where="word IN ('parked', 'open')"),
         Index(None, "user_id"),
         Index(None, "account_id", "session_day"),
+        Index(None, "import_batch_id", postgresql_where="import_batch_id IS NOT NULL"),
     )
 
     id: Mapped[Id]
@@ -49,6 +50,7 @@ class PaperOrderRow(Base):
     fill_price: Mapped[ExactPrice | None]
     filled_at: Mapped[Moment | None]
     reason: Mapped[Line | None]
+    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
     created_at: Mapped[Created]
 
     @property

@@ -39,6 +39,7 @@ class FillRow(Base):
     fill_value: Mapped[Rupees] = mapped_column(Computed("round(quantity * price, 2)", persisted=True))
     charges: Mapped[Rupees]
     filled_at: Mapped[Moment]
+    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
     created_at: Mapped[Created]
 
 
@@ -58,6 +59,7 @@ class PositionRow(Base):
         Index("uq_positions_open", "account_id", "symbol", unique=True, postgresql_where="closed_at IS NULL"),
         Index(None, "user_id", "closed_at"),
         Index(None, "closed_at"),
+        Index(None, "import_batch_id", postgresql_where="import_batch_id IS NOT NULL"),
     )
 
     id: Mapped[Id]
@@ -87,6 +89,7 @@ class PositionRow(Base):
     last_rsi: Mapped[float | None]
     last_rsi_day: Mapped[date | None]
     seen_price: Mapped[ExactPrice | None]
+    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 

@@ -43,6 +43,7 @@ class ReentryRow(Base):
     quantity: Mapped[int | None]
     price: Mapped[ExactPrice | None]
     filled_at: Mapped[Moment | None]
+    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
     created_at: Mapped[Created]
 
 

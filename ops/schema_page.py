@@ -33,6 +33,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     ),
     "The day's books": ("pnldaily", "portfolio_snapshots", "pnl_calculation_audit", "activity"),
     "What is told and logged": ("notifications", "user_notification_preferences", "service_logs", "error_logs"),
+    "Imports": ("import_batches", "import_records", "tracked_symbols"),
     "Models": ("ml_training_jobs", "ml_models", "artifacts"),
 }  # fmt: skip
 

@@ -63,6 +63,11 @@ def exchange_time(at: datetime) -> datetime:
     return at.astimezone(_IST)
 
 
+def from_exchange_time(at: datetime) -> datetime:
+    """Return the UTC moment of a time without a zone that was written down in India. An aware one keeps its zone."""
+    return (at if at.tzinfo else at.replace(tzinfo=_IST)).astimezone(UTC)
+
+
 class Calendar:
     """The sessions of one exchange over a covered range of days.
 

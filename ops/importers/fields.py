@@ -1,0 +1,205 @@
+"""Single values as the predecessor wrote them, made ours: rupees, quantities, moments, symbols and words."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+from trading.calendar import from_exchange_time
+from trading.values import Price, Quantity, Symbol, parse_symbol
+
+Record = Mapping[str, Any]
+
+# Rupees as people and the predecessor's screens wrote them: ₹1,250.40, Rs 1,251.00, INR 5, 1,00,000/-.
+_RUPEES = re.compile(r"(?:₹|rs\.?|inr)?\s*([+-]?\d[\d,]*(?:\.\d+)?|[+-]?\.\d+)\s*(?:/-)?", re.IGNORECASE)
+_EXACT = Decimal("0.0001")
+_LARGEST_PRICE = Decimal(1_000_000_000)
+_LARGEST_SUM = Decimal(100_000_000_000)
+_LARGEST_QUANTITY = 1_000_000_000
+_YEARS = range(1990, 2101)
+_MOMENT_FORMATS = ("%d-%b-%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S")
+
+
+class RefusedRecordError(Exception):
+    """One record that cannot be taken; its neighbours can. kind: a word to count by. reason: for people."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind, self.reason = kind, reason
+
+
+def record_of(value: object) -> Record:
+    """Return a value as a record. Raises RefusedRecordError."""
+    if not isinstance(value, Mapping):
+        raise RefusedRecordError("no_record", f"is {_shown(value)}, not a record of names and values")
+    return value
+
+
+def first(record: Record, *names: str) -> Any:
+    """Return the first value that is there and not null; both generations of names are asked for this way."""
+    for name in names:
+        value = record.get(name)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def needed(record: Record, *names: str) -> Any:
+    """Return what `first` does. Raises RefusedRecordError when nothing is there."""
+    value = first(record, *names)
+    if value is None:
+        raise RefusedRecordError("missing", f"{' or '.join(names)} is missing")
+    return value
+
+
+def price(record: Record, *names: str) -> Price:
+    """Return a price above nought, with four decimals. Raises RefusedRecordError."""
+    value = _decimal(needed(record, *names), names[0]).quantize(_EXACT)
+    if not 0 < value <= _LARGEST_PRICE:
+        raise RefusedRecordError("bad_price", f"{names[0]} is {value}: a price is above 0")
+    return value
+
+
+def price_or_none(record: Record, *names: str) -> Price | None:
+    """Return a price, None where it is not there or nought: that was how a market order was written."""
+    value = first(record, *names)
+    return None if value is None or not _decimal(value, names[0]) else price(record, *names)
+
+
+def amount(value: object, name: str) -> Decimal:
+    """Return a sum of rupees, of either sign. Raises RefusedRecordError."""
+    found = _decimal(value, name)
+    if abs(found) > _LARGEST_SUM:
+        raise RefusedRecordError("bad_number", f"{name} is {found}: beyond any sum of rupees")
+    return found
+
+
+def number_or_none(record: Record, *names: str) -> float | None:
+    """Return a measure such as RSI, None where it is not there or was not a number."""
+    value = first(record, *names)
+    if value is None or (isinstance(value, str) and value.strip().lower() in {"nan", "none", "null", "n/a"}):
+        return None
+    return float(_decimal(value, names[0]))
+
+
+def quantity(record: Record, *names: str) -> Quantity:
+    """Return whole shares, at least one. Raises RefusedRecordError."""
+    return whole(needed(record, *names), names[0], least=1)
+
+
+def whole(value: object, name: str, least: int = 0) -> int:
+    """Return a whole number. Raises RefusedRecordError."""
+    if type(value) is int and least <= value <= _LARGEST_QUANTITY:
+        return value
+    found = _decimal(value, name)
+    if found != found.to_integral_value() or not least <= found <= _LARGEST_QUANTITY:
+        raise RefusedRecordError("bad_quantity", f"{name} is {_shown(value)}: whole, and at least {least}")
+    return int(found)
+
+
+def moment(record: Record, *names: str) -> datetime:
+    """Return an aware UTC moment; one without a zone was written in Indian time. Raises RefusedRecordError."""
+    return as_moment(needed(record, *names), names[0])
+
+
+def moment_or_none(record: Record, *names: str) -> datetime | None:
+    """Return a moment, None where it is not there."""
+    value = first(record, *names)
+    return None if value is None else as_moment(value, names[0])
+
+
+def as_moment(value: object, name: str) -> datetime:
+    """Return a value as an aware UTC moment. Raises RefusedRecordError."""
+    found = value if isinstance(value, datetime) else _read_moment(value)
+    if found is None or found.year not in _YEARS:
+        raise RefusedRecordError("bad_time", f"{name} is {_shown(value)}: expected a form like 2025-03-04T09:15:11")
+    return from_exchange_time(found)
+
+
+def symbol(record: Record, *names: str) -> Symbol:
+    """Return the base symbol of any form: ABC, abc, ABC.NS, ABC-EQ, ABC-BE. Raises RefusedRecordError."""
+    return as_symbol(needed(record, *names), names[0])
+
+
+def as_symbol(value: object, name: str) -> Symbol:
+    """Return a value as a base symbol. Raises RefusedRecordError."""
+    found = _symbol(value) if isinstance(value, str) else None
+    if found is None:
+        raise RefusedRecordError("bad_symbol", f"{name} is {_shown(value)}: expected a form like INFY or INFY-EQ")
+    return found
+
+
+def text_or_none(record: Record, *names: str, longest: int = 64) -> str | None:
+    """Return a text without blanks around it, numbers as text. Raises RefusedRecordError when it is too long or odd."""
+    value = first(record, *names)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise RefusedRecordError("bad_text", f"{names[0]} is {_shown(value)}: expected a text")
+    found = str(value).strip()
+    if "\x00" in found:
+        raise RefusedRecordError("bad_text", f"{names[0]} holds a NUL character")
+    if len(found) > longest:
+        raise RefusedRecordError("bad_text", f"{names[0]} is longer than {longest} letters: {found[:40]}...")
+    return found or None
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON and Postgres take it: decimals as numbers where exact, no NUL."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() and abs(value) < 1 << 53 else float(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, Mapping):
+        return {str(key).replace("\x00", ""): plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return value
+
+
+def _decimal(value: object, name: str) -> Decimal:
+    if isinstance(value, Decimal):
+        found = value
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        found = Decimal(str(value))
+    else:
+        match = _RUPEES.fullmatch(value.strip()) if isinstance(value, str) else None
+        if match is None:
+            raise RefusedRecordError("bad_number", f"{name} is {_shown(value)}, not a number")
+        found = Decimal(match.group(1).replace(",", ""))
+    if not found.is_finite():
+        raise RefusedRecordError("bad_number", f"{name} is {value}, not a number")
+    return found
+
+
+def _read_moment(value: object) -> datetime | None:
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    for form in _MOMENT_FORMATS:
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007  # the caller gives it its zone
+        except ValueError:
+            continue
+    return None
+
+
+@lru_cache(maxsize=20_000)
+def _symbol(text: str) -> Symbol | None:
+    try:
+        return parse_symbol(text)
+    except ValueError:
+        return None
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."

@@ -1,0 +1,97 @@
+"""How many shares a trade's first purchase had: its `qty` may or may not hold the later purchases already.
+
+The predecessor changed its mind about that on the way, so the numbers of each record decide.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from trading.values import Price, Quantity
+
+# A stated profit was rounded, and sometimes had its charges in; a capital was spent up to one share.
+_PNL_OFF = Decimal("0.01")
+_CAPITAL_OFF = Decimal("0.02")
+_EXACT = Decimal("0.0001")
+
+
+class Reading(StrEnum):
+    """How a `qty` was read, and by what."""
+
+    SINGLE = "single purchase"
+    FIRST_TOO_SMALL = "first purchase: the later ones alone are as many"
+    FIRST_BY_PNL = "first purchase, by the profit"
+    TOTAL_BY_PNL = "all purchases, by the profit"
+    AVERAGE_BY_PNL = "all purchases at their average price, by the profit"
+    FIRST_BY_CAPITAL = "first purchase, by the capital"
+    TOTAL_BY_CAPITAL = "all purchases, by the capital"
+    TOTAL_ASSUMED = "all purchases, assumed"
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """A `qty` as written, the price beside it, and the later purchases: (quantity, price)."""
+
+    quantity: Quantity
+    price: Price
+    later: Sequence[tuple[Quantity, Price]]
+
+    @property
+    def rest(self) -> Quantity:
+        """The first purchase, should the quantity be that of all."""
+        return self.quantity - sum(quantity for quantity, _ in self.later)
+
+    @property
+    def first_price(self) -> Price:
+        """The first purchase's price, should quantity and price be those of all."""
+        later = sum((quantity * price for quantity, price in self.later), Decimal(0))
+        return ((self.quantity * self.price - later) / self.rest).quantize(_EXACT)
+
+
+def first_purchase(
+    bought: Bought, *, capital: float | None, exit_price: Price | None, stated_pnl: float | None
+) -> tuple[Reading, Quantity, Price]:
+    """Return how the quantity was read, and how many shares the first purchase had, at what price."""
+    if not bought.later:
+        return Reading.SINGLE, bought.quantity, bought.price
+    if bought.rest <= 0:
+        return Reading.FIRST_TOO_SMALL, bought.quantity, bought.price
+    # The younger files, which are the more, count everything.
+    reading = _by_pnl(bought, exit_price, stated_pnl) or _by_capital(bought, capital) or Reading.TOTAL_ASSUMED
+    if reading in (Reading.FIRST_BY_PNL, Reading.FIRST_BY_CAPITAL):
+        return reading, bought.quantity, bought.price
+    return reading, bought.rest, bought.first_price if reading is Reading.AVERAGE_BY_PNL else bought.price
+
+
+def _by_pnl(bought: Bought, exit_price: Price | None, stated_pnl: float | None) -> Reading | None:
+    """Return the one reading that the stated profit fits."""
+    if exit_price is None or stated_pnl is None:
+        return None
+    later = sum((quantity * (exit_price - price) for quantity, price in bought.later), Decimal(0))
+    gain = exit_price - bought.price
+    candidates = {
+        Reading.TOTAL_BY_PNL: later + bought.rest * gain,
+        Reading.FIRST_BY_PNL: later + bought.quantity * gain,
+    }
+    if bought.first_price > 0:
+        candidates[Reading.AVERAGE_BY_PNL] = bought.quantity * gain
+    return _fitting(Decimal(str(stated_pnl)), candidates, _PNL_OFF)
+
+
+def _by_capital(bought: Bought, capital: float | None) -> Reading | None:
+    """Return the one reading whose first purchase spent the capital, up to one share."""
+    if not capital:
+        return None
+    spent = Decimal(str(capital))
+    candidates = {
+        Reading.TOTAL_BY_CAPITAL: bought.rest * bought.price,
+        Reading.FIRST_BY_CAPITAL: bought.quantity * bought.price,
+    }
+    return _fitting(spent, candidates, max(_CAPITAL_OFF, bought.price / abs(spent)))
+
+
+def _fitting(stated: Decimal, candidates: dict[Reading, Decimal], off: Decimal) -> Reading | None:
+    limit = off * max(abs(stated), Decimal(1))
+    fitting = [reading for reading, computed in candidates.items() if abs(stated - computed) <= limit]
+    return fitting[0] if len(fitting) == 1 else None
