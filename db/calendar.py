@@ -1,13 +1,15 @@
 """The exchange calendar as rows: sessions, and what range of days they are known for."""
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
 
-from sqlalchemy import CheckConstraint, delete, select
+from sqlalchemy import CheckConstraint, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Created, Line, Moment, Word
+from db.schedules import ScheduleRepository
 from trading.calendar import Calendar, Session
 
 EXCHANGE = "NSE"
@@ -38,6 +40,26 @@ class MarketSessionRow(Base):
     kind: Mapped[Word]
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCalendar:
+    """A calendar and when it was stored: another moment means another calendar."""
+
+    calendar: Calendar
+    loaded_at: datetime
+
+
+_STORED = (
+    select(
+        MarketCalendarRow.first_day, MarketCalendarRow.last_day, MarketCalendarRow.loaded_at,
+        MarketSessionRow.day, MarketSessionRow.opens_at, MarketSessionRow.closes_at, MarketSessionRow.kind,
+    )
+    .outerjoin(MarketSessionRow, MarketSessionRow.exchange == MarketCalendarRow.exchange)
+    .where(MarketCalendarRow.exchange == EXCHANGE)
+    .order_by(MarketSessionRow.day)
+)  # fmt: skip
+_HELD = select(MarketCalendarRow.loaded_at).where(MarketCalendarRow.exchange == EXCHANGE).with_for_update(read=True)
+
+
 class CalendarRepository:
     """Queries over the calendar."""
 
@@ -46,33 +68,45 @@ class CalendarRepository:
 
     async def load(self) -> Calendar:
         """Return the calendar as a value. Raises LookupError when none was loaded."""
-        covered = (
-            await self.session.execute(select(MarketCalendarRow).where(MarketCalendarRow.exchange == EXCHANGE))
-        ).scalar_one_or_none()
-        if covered is None:
+        return (await self.stored()).calendar
+
+    async def stored(self) -> StoredCalendar:
+        """Return the calendar with the moment it was stored. Raises LookupError when none was loaded."""
+        # One statement: an import between two would give the days of one calendar the coverage of another.
+        rows = (await self.session.execute(_STORED)).all()
+        if not rows:
             raise LookupError(f"no calendar of {EXCHANGE} is loaded: run 'muhurat migrate'")
-        rows = await self.session.execute(
-            select(MarketSessionRow).where(MarketSessionRow.exchange == EXCHANGE).order_by(MarketSessionRow.day)
-        )
-        sessions = [Session(row.day, row.opens_at, row.closes_at, row.kind) for row in rows.scalars()]
-        return Calendar(EXCHANGE, sessions, covered.first_day, covered.last_day)
+        covered = rows[0]
+        sessions = [Session(row.day, row.opens_at, row.closes_at, row.kind) for row in rows if row.day is not None]
+        return StoredCalendar(Calendar(EXCHANGE, sessions, covered.first_day, covered.last_day), covered.loaded_at)
+
+    async def hold(self) -> datetime | None:
+        """Keep the calendar from being replaced until the transaction ends. Returns when it was stored."""
+        return (await self.session.execute(_HELD)).scalar_one_or_none()
 
     async def replace(self, calendar: Calendar, source: str) -> None:
-        """Store a calendar in place of the one there is."""
-        await self.session.execute(delete(MarketSessionRow).where(MarketSessionRow.exchange == calendar.exchange))
-        values = {"first_day": calendar.first, "last_day": calendar.last, "source": source}
+        """Store a calendar in place of the one there is, and plan every schedule by it.
+
+        Schedulers and workers take it with the next slot they fire and the next execution they claim.
+        """
+        # First, because whoever plans a schedule holds this row before the schedule's.
+        loaded_at = func.clock_timestamp()  # of two imports that waited for each other the later has the later one
+        values = {"first_day": calendar.first, "last_day": calendar.last, "source": source, "loaded_at": loaded_at}
         covered = insert(MarketCalendarRow).values(exchange=calendar.exchange, **values)
         await self.session.execute(covered.on_conflict_do_update(index_elements=["exchange"], set_=values))
-        await self.session.execute(
-            insert(MarketSessionRow),
-            [
-                {
-                    "exchange": calendar.exchange,
-                    "day": session.day,
-                    "opens_at": session.opens,
-                    "closes_at": session.closes,
-                    "kind": session.kind,
-                }
-                for session in calendar.sessions_between(calendar.first, calendar.last)
-            ],
-        )
+        await self.session.execute(delete(MarketSessionRow).where(MarketSessionRow.exchange == calendar.exchange))
+        await self.session.execute(insert(MarketSessionRow), _rows_of(calendar))
+        await ScheduleRepository(self.session).replan(calendar)
+
+
+def _rows_of(calendar: Calendar) -> list[dict[str, object]]:
+    return [
+        {
+            "exchange": calendar.exchange,
+            "day": session.day,
+            "opens_at": session.opens,
+            "closes_at": session.closes,
+            "kind": session.kind,
+        }
+        for session in calendar.sessions_between(calendar.first, calendar.last)
+    ]

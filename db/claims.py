@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.calendar import EXCHANGE
 from db.executions import Bell, Execution
 
 # Schedulers wait on this channel; a notification carries nothing, the rows say it all.
@@ -58,7 +59,8 @@ _CLAIM = text(
             (SELECT c.version FROM user_trading_config c WHERE c.user_id = e.user_id))
     FROM held WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id
     RETURNING e.scheduled_for, e.id, e.generation, e.task_name, e.user_id, e.account_id, e.subject, e.as_of,
-              e.useful_until, e.attempt, held.market_now, e.config_version, e.status
+              e.useful_until, e.attempt, held.market_now, e.config_version,
+              (SELECT loaded_at FROM market_calendars WHERE exchange = :exchange) AS calendar_at, e.status
     """
 )
 
@@ -171,10 +173,11 @@ class LedgerRepository:
         alone: also what was with a dead worker before. Copies and locked rows are left out of the answer. Raises
         NoLeaseError.
         """
-        rows = (await self.session.execute(_CLAIM, {**bell_keys(bells), "worker": worker, "alone": alone})).all()
+        values = {**bell_keys(bells), "worker": worker, "alone": alone, "exchange": EXCHANGE}
+        rows = (await self.session.execute(_CLAIM, values)).all()
         if not rows and not (await self.session.execute(_LEASE, {"worker": worker})).scalar_one():
             raise NoLeaseError(f"worker {worker} has no live lease")
-        return [Execution(*row[:12]) for row in rows if row.status == "running"]
+        return [Execution(*row[:13]) for row in rows if row.status == "running"]
 
     async def suspects(self, bells: Sequence[Bell]) -> list[Bell]:
         """Return which of the bells ring for executions that may only run alone."""

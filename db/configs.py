@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.audit_logs import AuditLogRepository
 from db.config_rows import DEFAULT_STRATEGY, ConfigVersionRow, ParameterSetRow, UserTradingConfigRow
-from db.schedules import ScheduleRepository
+from db.subscriptions import SubscriptionRepository
 from trading.config import DEFAULTS, ConfigError, TradingConfig, check_config
 from trading.config_changes import changed, difference, from_json, preset, to_json
 from trading.strategies.registry import strategy_named
@@ -117,9 +117,16 @@ class UserTradingConfigRepository:
             await AuditLogRepository(self.session).record(by, "create", "config", user_id=user_id)
         return await self.update(user_id, {**to_json(DEFAULTS), TASK_SCHEDULE: None}, by, at, action="reset")
 
-    async def delete(self, user_id: int) -> None:
-        """Remove the current configuration: nothing fires for the user until there is one. Its versions stay."""
-        await self.session.execute(delete(UserTradingConfigRow).where(UserTradingConfigRow.user_id == user_id))
+    async def delete(self, user_id: int, by: str) -> None:
+        """Remove the current configuration; its versions stay. Raises ConfigError when the user has none.
+
+        Until there is one nothing fires for the user but the sync of an account with live orders.
+        """
+        row = await self._row(user_id, _LOCKED)
+        await self.session.execute(delete(UserTradingConfigRow).where(UserTradingConfigRow.id == row.id))
+        await AuditLogRepository(self.session).record(
+            by, "delete", "config", row.id, user_id=user_id, changes={"version": [row.version, None]}
+        )
 
     async def versions(self, user_id: int) -> list[ConfigVersionRow]:
         """Return every version, newest first."""
@@ -128,7 +135,7 @@ class UserTradingConfigRepository:
 
     async def task_schedule(self, user_id: int) -> dict[str, bool]:
         """Return which tasks fire for the user, as the subscriptions say."""
-        return await ScheduleRepository(self.session).tasks_of(user_id)
+        return await SubscriptionRepository(self.session).tasks_of(user_id)
 
     async def parameters(self, parameter_hash: str) -> ParameterSetRow:
         """Return one parameter set."""
@@ -156,17 +163,18 @@ class UserTradingConfigRepository:
         asked = wanted.pop(TASK_SCHEDULE)
         if asked is not None and not isinstance(asked, Mapping):
             raise ConfigError(TASK_SCHEDULE, asked, 'use an object such as {"buy_orders": false}, or null for all')
-        schedules = ScheduleRepository(self.session)
-        before = await schedules.tasks_of(row.user_id)
+        subscriptions = SubscriptionRepository(self.session)
+        before = await subscriptions.tasks_of(row.user_id)
         unknown = sorted(set(asked or {}) - set(before))
         if unknown:
             raise ConfigError(TASK_SCHEDULE, unknown[0], f"use tasks of {', '.join(before)}")
         if any(not isinstance(value, bool) for value in (asked or {}).values()):
             raise ConfigError(TASK_SCHEDULE, asked, "each task is true or false")
-        await schedules.switch_tasks(row.user_id, asked)
-        row.task_schedule = null() if asked is None else dict(asked)  # SQL's null, not JSON's
+        await subscriptions.switch_tasks(row.user_id, asked)
+        # SQL's null, not JSON's. What was wished before and is not named now stays wished.
+        row.task_schedule = null() if asked is None else {**(row.task_schedule or {}), **asked}
         await self.session.flush()
-        after = await schedules.tasks_of(row.user_id)
+        after = await subscriptions.tasks_of(row.user_id)
         return {TASK_SCHEDULE: [before, after]} if after != before else {}
 
     async def _parameters_of(self, config: TradingConfig) -> str:

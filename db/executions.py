@@ -132,7 +132,8 @@ class Bell:
 class Execution:
     """An execution as its step sees it. market_now: market time at the claim.
 
-    config_version: of its user's configuration, None for shared tasks.
+    config_version: of its user's configuration, None for shared tasks. calendar_at: when the calendar of the claim was
+    stored, None where nobody asked.
     """
 
     scheduled_for: datetime
@@ -147,6 +148,7 @@ class Execution:
     attempt: int
     market_now: datetime
     config_version: int | None = None
+    calendar_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,21 @@
-"""Schedules and who subscribes to them; the claim of a due one and the chunks of its fan-out."""
+"""Schedules: when each is due, the claim of a due one and the chunks of its fan-out. Who subscribes: subscriptions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select, text
+from sqlalchemy import CheckConstraint, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, Id, Label, Line, Moment, Name, Word, user_scoped
+from db.base import Base, Big, Created, Id, Label, Line, Moment, Name, Word
 from db.executions import Bell
+from trading.calendar import Calendar
+from trading.errors import BadTrigger, CalendarUncovered
 from trading.orders import LIVE
+from trading.triggers import next_due, parse_trigger
 
 
 class ScheduleRow(Base):
@@ -42,25 +45,6 @@ class ScheduleRow(Base):
     claim_until: Mapped[Moment | None]
     updated_by: Mapped[Name | None]
     updated_at: Mapped[Created]
-    created_at: Mapped[Created]
-
-
-@user_scoped
-class SubscriptionRow(Base):
-    """An account that a schedule fires for."""
-
-    __tablename__ = "schedule_subscriptions"
-    __table_args__ = (
-        UniqueConstraint("schedule_id", "account_id"),
-        Index(None, "schedule_id", "id"),
-        Index(None, "user_id"),
-    )
-
-    id: Mapped[Id]
-    schedule_id: Mapped[Big] = mapped_column(ForeignKey("schedules.id"))
-    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
-    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
-    enabled: Mapped[bool] = mapped_column(server_default="true")
     created_at: Mapped[Created]
 
 
@@ -106,11 +90,13 @@ _CONDITIONS = {
 
 _SUBSCRIBERS = {
     "account": """
-        SELECT s.id, s.user_id, s.account_id, '' AS subject, c.strategy || ':' || c.parameter_hash AS parameters
+        SELECT s.id, s.user_id, s.account_id, '' AS subject,
+               coalesce(c.strategy || ':' || c.parameter_hash, '') AS parameters
         FROM schedule_subscriptions s
-        JOIN service_status v ON v.user_id = s.user_id AND (v.service_running OR {regardless})
-        JOIN user_trading_config c ON c.user_id = s.user_id
-        WHERE s.schedule_id = :schedule_id AND (s.enabled OR {regardless}) AND s.id > :cursor AND {condition}
+        JOIN service_status v ON v.user_id = s.user_id
+        LEFT JOIN user_trading_config c ON c.user_id = s.user_id
+        WHERE s.schedule_id = :schedule_id AND s.id > :cursor AND {condition}
+          AND ((s.enabled AND v.service_running AND c.user_id IS NOT NULL) OR {regardless})
         ORDER BY s.id LIMIT :chunk""",
     "parameters": """
         SELECT 0::bigint AS id, NULL::bigint AS user_id, NULL::bigint AS account_id,
@@ -153,21 +139,15 @@ _CLAIM_DUE = text(
 )
 
 
-_TASKS_OF = text(
+# What is due is fired by whoever sees it, and planned by the calendar there is then.
+_TO_COME = text(
     """
-    SELECT d.task_name, bool_or(s.enabled) AS fires
-    FROM schedule_subscriptions s JOIN schedules d ON d.id = s.schedule_id
-    WHERE s.user_id = :user_id GROUP BY d.task_name ORDER BY d.task_name
-    """
-)
-_SWITCH_TASKS = text(
-    """
-    UPDATE schedule_subscriptions s SET enabled = CASE WHEN CAST(:all AS bool) THEN true ELSE w.enabled END
-    FROM schedules d LEFT JOIN unnest(CAST(:tasks AS text[]), CAST(:on AS bool[])) AS w(task_name, enabled)
-         ON w.task_name = d.task_name
-    WHERE d.id = s.schedule_id AND s.user_id = :user_id AND (CAST(:all AS bool) OR w.task_name IS NOT NULL)
+    SELECT id, trigger, market_now() AS market_now,
+           EXISTS (SELECT FROM market_clock WHERE speed IS NULL) AS replay
+    FROM schedules WHERE next_due_at > market_now() ORDER BY id FOR UPDATE
     """
 )
+_PLAN_AGAIN = text("UPDATE schedules SET next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity') WHERE id = :id")
 
 
 class ScheduleRepository:
@@ -180,33 +160,6 @@ class ScheduleRepository:
         """Store the default schedules that are not there yet."""
         await self.session.execute(insert(ScheduleRow).values(list(defaults)).on_conflict_do_nothing())
 
-    async def subscribe(self, user_id: int, account_id: int) -> None:
-        """Subscribe an account to every schedule made for accounts."""
-        await self.session.execute(
-            text(
-                "INSERT INTO schedule_subscriptions (schedule_id, user_id, account_id) "
-                "SELECT id, :user_id, :account_id FROM schedules WHERE scope = 'account' ON CONFLICT DO NOTHING"
-            ),
-            {"user_id": user_id, "account_id": account_id},
-        )
-
-    async def tasks_of(self, user_id: int) -> dict[str, bool]:
-        """Return which tasks a user's accounts are subscribed to, and whether they fire for them."""
-        return {row.task_name: row.fires for row in await self.session.execute(_TASKS_OF, {"user_id": user_id})}
-
-    async def switch_tasks(self, user_id: int, wanted: Mapping[str, bool] | None) -> None:
-        """Switch tasks on and off for all accounts of a user; those not named stay. None: all on, as at sign-up.
-
-        While an account has live orders its sync fires whatever is switched.
-        """
-        tasks = {
-            "user_id": user_id,
-            "all": wanted is None,
-            "tasks": list(wanted or {}),
-            "on": list((wanted or {}).values()),
-        }
-        await self.session.execute(_SWITCH_TASKS, tasks)
-
     async def plan(self, schedule_id: int, next_due_at: datetime | None) -> None:
         """Give a schedule without one its next due time; None: nothing is due."""
         await self.session.execute(
@@ -216,6 +169,17 @@ class ScheduleRepository:
             ),
             {"id": schedule_id, "next": next_due_at},
         )
+
+    async def replan(self, calendar: Calendar) -> None:
+        """Plan by another calendar every schedule whose next due time is still to come, or never came."""
+        for row in (await self.session.execute(_TO_COME)).all():
+            try:
+                after = next_due(parse_trigger(row.trigger), calendar, row.market_now, row.replay)
+            except BadTrigger:
+                continue  # it stays as it is: whoever fires it says what is wrong
+            except CalendarUncovered:
+                after = None
+            await self.session.execute(_PLAN_AGAIN, {"id": row.id, "next": after})
 
     async def unplanned(self) -> list[ScheduleRow]:
         """Return enabled schedules that have no next due time, as after seeding."""

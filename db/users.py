@@ -13,8 +13,8 @@ from db.accounts import AccountRepository, AccountRow
 from db.base import Base, Big, Created, Id, Json, Label, Moment, Name, Word, user_scoped
 from db.configs import UserTradingConfigRepository
 from db.preferences import PreferencesRow
-from db.schedules import ScheduleRepository
 from db.service_status import ServiceStatusRow
+from db.subscriptions import SubscriptionRepository
 from trading.config import TradingConfig
 
 
@@ -103,7 +103,7 @@ class UserRepository:
         code = f"{await self._email(user_id)}/{name}"
         account = AccountRow(user_id=user_id, code=code, name=name, mode="paper", venue="paper")
         account_id = await accounts.open(account, config.paper_trading_initial_capital, at)
-        await ScheduleRepository(self.session).subscribe(user_id, account_id)
+        await SubscriptionRepository(self.session).subscribe(user_id, account_id)
         return account_id
 
     async def admins(self) -> list[int]:

@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.calendar import CalendarRepository, StoredCalendar
 from db.schedules import Chunk, ScheduleRepository, Slot
 from db.transaction import Database
 from scheduler.planning import plan
@@ -24,12 +26,18 @@ CHUNK = 2000
 class Due:
     """Fires what is due. Any number may run side by side: a schedule row has one claimer."""
 
-    def __init__(self, database: Database, bells: Bells, name: str, calendar: Calendar) -> None:
-        self.database, self.bells, self.name, self.calendar = database, bells, name, calendar
+    def __init__(self, database: Database, bells: Bells, name: str, calendar: StoredCalendar) -> None:
+        self.database, self.bells, self.name, self._stored = database, bells, name, calendar
+
+    @property
+    def calendar(self) -> Calendar:
+        """The calendar that slots are planned by."""
+        return self._stored.calendar
 
     async def plan_new(self, daily_bars: bool) -> None:
         """Give schedules that were never planned their first due time after market now."""
         async with self.database.transaction(None) as session:
+            await self._hold_calendar(session)
             schedules = ScheduleRepository(session)
             rows = await schedules.unplanned()
             if not rows:
@@ -41,6 +49,7 @@ class Due:
     async def fire(self, daily_bars: bool) -> int:
         """Fire every due schedule. Returns how many slots were fired."""
         async with self.database.transaction(None) as session:
+            await self._hold_calendar(session)
             claimed = await ScheduleRepository(session).claim_due(self.name, CLAIM_SECONDS)
         fired = 0
         for row in claimed:
@@ -67,10 +76,21 @@ class Due:
             cursor, last, made = chunk.cursor, chunk.last, made + len(chunk.bells)
             if not last:
                 await self._move(row.id, cursor)
-        after = next_due(trigger, self.calendar, slot_at, daily_bars)
         async with self.database.transaction(None) as session:
+            await self._hold_calendar(session)
+            after = next_due(trigger, self.calendar, slot_at, daily_bars)
             await ScheduleRepository(session).finish(row.id, self.name, row.firing_slot, after)
         log.info("slot_fired", task=row.task_name, slot=slot_at.isoformat(), schedule_id=row.id, rung=made)
+
+    async def _hold_calendar(self, session: AsyncSession) -> None:
+        """Take the calendar that is stored now, and keep it from being replaced until the transaction ends.
+
+        Else an import could commit between the look at the calendar and the due time planned by it, which would stay.
+        """
+        calendars = CalendarRepository(session)
+        if await calendars.hold() != self._stored.loaded_at:
+            self._stored = await calendars.stored()
+            log.info("calendar_taken", first=str(self.calendar.first), last=str(self.calendar.last))
 
     def _newest(self, trigger: Trigger, row: Any, daily_bars: bool) -> datetime:
         """Return the slot to fire: of a repeating trigger that fell behind, the newest one that is due."""

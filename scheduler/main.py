@@ -66,7 +66,7 @@ class Scheduler:
 
     async def _open(self) -> Due:
         async with self.database.reading(None) as session:
-            calendar = await CalendarRepository(session).load()
+            calendar = await CalendarRepository(session).stored()
         return Due(self.database, self.bells, self.name, calendar)
 
     async def _beat(self) -> None:

@@ -13,7 +13,7 @@ from worker.messages import TASKS, Task
 from worker.outcome import Outcome
 from worker.queue.broker import QueueBroker
 from worker.record import settle_error, settle_outcome
-from worker.resources import Resources
+from worker.resources import CurrentResources, Resources
 from worker.steps.analysis import analysis
 from worker.steps.buy_orders import buy_orders
 from worker.steps.eod_cleanup import eod_cleanup
@@ -51,7 +51,7 @@ STEPS: dict[str, Step] = {
 log = structlog.get_logger(__name__)
 
 
-def declare_actors(broker: QueueBroker, resources: Resources) -> None:
+def declare_actors(broker: QueueBroker, resources: CurrentResources) -> None:
     """Declare every actor of the table on a process's broker."""
     for task in TASKS.values():
         run = _runner(task, STEPS[task.name], resources, broker.ledger)
@@ -59,7 +59,9 @@ def declare_actors(broker: QueueBroker, resources: Resources) -> None:
         dramatiq.actor(actor_name=task.name, queue_name=task.queue, broker=broker, time_limit=limit_ms)(run)
 
 
-def _runner(task: Task, step: Step, resources: Resources, ledger: Ledger) -> Callable[[int, str, int], Awaitable[None]]:
+def _runner(
+    task: Task, step: Step, resources: CurrentResources, ledger: Ledger
+) -> Callable[[int, str, int], Awaitable[None]]:
     async def run(execution_id: int, scheduled_for: str, generation: int) -> None:
         key = f"{execution_id}.{generation}"
         execution = ledger.held[key]
@@ -76,10 +78,10 @@ def _runner(task: Task, step: Step, resources: Resources, ledger: Ledger) -> Cal
     return run
 
 
-async def _run(step: Step, resources: Resources, ledger: Ledger, key: str, execution: Execution) -> None:
+async def _run(step: Step, resources: CurrentResources, ledger: Ledger, key: str, execution: Execution) -> None:
     began = time.perf_counter()
     try:
-        outcome = await step(resources, execution)
+        outcome = await step(await resources.at(execution.calendar_at), execution)
     except Fenced:
         log.warning("execution_fenced")
     except Exception as error:

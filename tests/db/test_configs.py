@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from db.claims import LedgerRepository
 from db.configs import ConfigSnapshot, UserTradingConfigRepository
 from db.transaction import Database
+from db.users import UserRepository
 from tests.people import MORNING, person, queued, scalar, worker
 from tests.waiting import until
 from trading.config import DEFAULTS, RANGES, RISING, ConfigError
@@ -217,7 +218,37 @@ async def test_a_user_without_a_configuration_is_told_the_cure(database: Databas
     asha = await person(database)
     async with database.transaction(asha.user_id) as session:
         configs = UserTradingConfigRepository(session)
-        await configs.delete(asha.user_id)
+        await configs.delete(asha.user_id, "ravi")
         with pytest.raises(ConfigError, match="muhurat config reset"):
             await configs.get(asha.user_id)
         assert (await configs.create(asha.user_id, by="ravi", at=MORNING)).version == 2
+
+
+async def test_a_removed_configuration_is_audited_with_who(database: Database) -> None:
+    asha = await person(database)
+    async with database.transaction(asha.user_id) as session:
+        await UserTradingConfigRepository(session).delete(asha.user_id, "ravi")
+        with pytest.raises(ConfigError):
+            await UserTradingConfigRepository(session).delete(asha.user_id, "ravi")
+    told = "SELECT concat_ws(' ', actor, action, resource_type, changes ->> 'version') FROM audit_logs"
+    assert await scalar(database, told) == "ravi delete config [1, null]"
+
+
+async def test_a_wish_stays_when_another_task_is_switched(database: Database) -> None:
+    asha = await person(database)
+    for task in ("buy_orders", "sell_monitor"):
+        await _update(database, asha.user_id, {"task_schedule": {task: False}})
+    wished = await scalar(database, "SELECT task_schedule FROM user_trading_config")
+    assert wished == {"buy_orders": False, "sell_monitor": False}
+
+
+async def test_a_later_account_is_subscribed_as_the_user_wishes(database: Database) -> None:
+    asha = await person(database)
+    await _update(database, asha.user_id, {"task_schedule": {"buy_orders": False, "eod_cleanup": True}})
+    async with database.transaction(None) as session:
+        account = await UserRepository(session).add_paper_account(asha.user_id, "second", DEFAULTS, MORNING)
+    off = (
+        "SELECT array_agg(d.name) FROM schedule_subscriptions s JOIN schedules d ON d.id = s.schedule_id "
+        "WHERE s.account_id = :account AND NOT s.enabled"
+    )
+    assert await scalar(database, off, account=account) == ["buy_orders"]

@@ -22,7 +22,7 @@ AFTER_CLOSE = datetime(2024, 1, 2, 10, 5, tzinfo=UTC)  # 15:35 IST
 
 async def open_due(database: Database, bells: Bells, name: str = "s1") -> Due:
     async with database.reading(None) as session:
-        calendar = await CalendarRepository(session).load()
+        calendar = await CalendarRepository(session).stored()
     return Due(database, bells, name, calendar)
 
 
@@ -130,21 +130,30 @@ async def test_a_slot_past_its_use_makes_no_executions_but_is_stepped_over(datab
     assert await scalar(database, behind) == 0
 
 
-async def test_a_stopped_users_live_orders_are_still_looked_after(database: Database, bells: Bells) -> None:
+_LIVE_ORDER = text(
+    "INSERT INTO orders (user_id, account_id, execution_id, symbol, side, order_type, variety, quantity, status, "
+    "intent_key, tag, strategy, leg, rank, reference_price, as_of, session_day, config_version) VALUES "
+    "(:user_id, :account_id, 1, 'INFY', 'buy', 'market', 'amo', 1, 'parked', 'k', 't', 'dip', 'entry', 1, 1, "
+    "now(), '2024-01-03', 1)"
+)
+
+
+@pytest.mark.parametrize(
+    "stopping",
+    [
+        "UPDATE service_status SET service_running = false",
+        "UPDATE schedule_subscriptions SET enabled = false",
+        "DELETE FROM user_trading_config",
+    ],
+)
+async def test_whatever_stops_live_orders_are_still_looked_after(
+    database: Database, bells: Bells, stopping: str
+) -> None:
     await replay_from(database)
     asha, _ = await person(database, "asha"), await person(database, "bala")
     async with database.transaction(None) as session:
-        await session.execute(text("UPDATE service_status SET service_running = false"))
-        await session.execute(text("UPDATE schedule_subscriptions SET enabled = false"))
-        await session.execute(
-            text(
-                "INSERT INTO orders (user_id, account_id, execution_id, symbol, side, order_type, variety, quantity, status, "
-                "intent_key, tag, strategy, leg, rank, reference_price, as_of, session_day, config_version) VALUES "
-                "(:user_id, :account_id, 1, 'INFY', 'buy', 'market', 'amo', 1, 'parked', 'k', 't', 'dip', 'entry', 1, 1, "
-                "now(), '2024-01-03', 1)"
-            ),
-            {"user_id": asha.user_id, "account_id": asha.account_id},
-        )
+        await session.execute(text(stopping))
+        await session.execute(_LIVE_ORDER, {"user_id": asha.user_id, "account_id": asha.account_id})
     due = await open_due(database, bells)
     await due.plan_new(True)
     await set_clock(database, BEFORE_OPEN)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import dramatiq
 from dramatiq import Worker
@@ -21,6 +22,13 @@ from worker.outcome import Outcome
 from worker.queue.broker import QueueBroker
 
 Step = Callable[..., Awaitable[Outcome]]
+
+
+class NoResources:
+    """For steps that use none."""
+
+    async def at(self, _calendar_at: datetime | None) -> None:
+        return None
 
 
 @contextmanager
@@ -46,7 +54,7 @@ def running_worker(urls: ServerUrls, step: Step, name: str = "w1", threads: int 
     """Run Dramatiq's worker with one step for the task `prices`."""
     with open_ledger(urls, name) as ledger:
         broker = QueueBroker(urls.redis, name, [Interrupts(ledger)], ledger, threads)
-        run = _runner(TASKS["prices"], step, None, ledger)  # type: ignore[arg-type]
+        run = _runner(TASKS["prices"], step, NoResources(), ledger)  # type: ignore[arg-type]
         dramatiq.actor(actor_name="prices", queue_name="default", broker=broker)(run)
         process = Worker(broker, queues={"default"}, worker_threads=threads, worker_timeout=200)
         process.start()

@@ -1,0 +1,153 @@
+"""A calendar that is imported takes effect in processes that run: schedules that had come to its end fire again."""
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from config.servers import ServerUrls
+from db.calendar import CalendarRepository, StoredCalendar
+from db.claims import LedgerRepository
+from db.executions import Bell
+from db.transaction import Database
+from scheduler.due import Due
+from tests.people import MORNING, person, queued, replay_from, scalar, set_clock, worker
+from trading.calendar import Calendar
+from worker.bells.ringing import Bells
+from worker.resources import open_resources
+
+DAY, NEXT, AFTER_NEXT = date(2024, 1, 2), date(2024, 1, 3), date(2024, 1, 4)
+EVENING = datetime(2024, 1, 2, 18, tzinfo=UTC)
+BEFORE_OPEN = datetime(2024, 1, 2, 3, 5, tzinfo=UTC)  # 08:35 IST
+SYNCS = "SELECT count(*) FROM service_task_execution WHERE task_name = 'order_sync' AND scheduled_for = :at"
+
+
+async def _import(database: Database, calendar: Calendar) -> None:
+    async with database.transaction(None) as session:
+        await CalendarRepository(session).replace(calendar, "a test")
+
+
+async def _stored(database: Database) -> StoredCalendar:
+    async with database.reading(None) as session:
+        return await CalendarRepository(session).stored()
+
+
+@pytest.fixture
+async def whole(database: Database) -> AsyncIterator[Calendar]:
+    """The calendar of every other test, put back at the end."""
+    stored = await _stored(database)
+    yield stored.calendar
+    await _import(database, stored.calendar)
+
+
+def _without(whole: Calendar, *closed: date, last: date | None = None) -> Calendar:
+    last = last or whole.last
+    sessions = [one for one in whole.sessions_between(whole.first, last) if one.day not in closed]
+    return Calendar(whole.exchange, sessions, whole.first, last)
+
+
+async def _opened(database: Database, bells: Bells) -> Due:
+    """Return a scheduler's part that took the calendar there is, and planned by it, on the morning of DAY."""
+    await replay_from(database)
+    await person(database)
+    due = Due(database, bells, "s1", await _stored(database))
+    await due.plan_new(True)
+    return due
+
+
+async def _fire_all(due: Due) -> None:
+    while await due.fire(True):
+        pass
+
+
+async def test_a_schedule_that_came_to_the_calendars_end_fires_after_an_import(
+    database: Database, bells: Bells, whole: Calendar
+) -> None:
+    await _import(database, _without(whole, last=DAY))
+    due = await _opened(database, bells)
+    await set_clock(database, EVENING)
+    await _fire_all(due)
+    ended = "SELECT count(*) FROM schedules WHERE next_due_at = 'infinity'"
+    assert await scalar(database, ended) == await scalar(
+        database, "SELECT count(*) FROM schedules WHERE trigger NOT LIKE 'daily%'"
+    )
+    await _import(database, whole)
+    assert await scalar(database, ended) == 0
+    at = BEFORE_OPEN + timedelta(days=1)
+    await set_clock(database, at)
+    await _fire_all(due)
+    assert await scalar(database, SYNCS, at=at) == 1
+
+
+async def test_a_holiday_that_is_imported_moves_what_was_planned_for_it(
+    database: Database, bells: Bells, whole: Calendar
+) -> None:
+    due = await _opened(database, bells)
+    await set_clock(database, EVENING)
+    await _fire_all(due)
+    await _import(database, _without(whole, NEXT))
+    planned = await scalar(database, "SELECT min(next_due_at) FROM schedules WHERE task_name = 'order_sync'")
+    assert planned == BEFORE_OPEN + timedelta(days=2)
+    await set_clock(database, BEFORE_OPEN + timedelta(days=1))
+    assert await due.fire(True) == 0
+
+
+async def test_what_is_due_already_is_not_lost_to_an_import(database: Database, bells: Bells, whole: Calendar) -> None:
+    due = await _opened(database, bells)
+    await set_clock(database, BEFORE_OPEN)
+    await _import(database, _without(whole, NEXT))
+    await _fire_all(due)
+    assert await scalar(database, SYNCS, at=BEFORE_OPEN) == 1
+
+
+class _ImportsWhileRinging(Bells):
+    """Somebody imports a calendar while a slot is fanned out."""
+
+    def __init__(self, urls: ServerUrls, database: Database, calendar: Calendar) -> None:
+        super().__init__(urls.redis)
+        self.database, self.calendar = database, calendar
+
+    async def ring(self, bells: Iterable[Bell]) -> None:
+        await super().ring(bells)
+        await _import(self.database, self.calendar)
+
+
+async def test_an_import_in_the_middle_of_a_fan_out_plans_the_slot_after_it(
+    database: Database, urls: ServerUrls, whole: Calendar
+) -> None:
+    await _import(database, _without(whole, last=DAY))
+    ringing = _ImportsWhileRinging(urls, database, whole)
+    due = await _opened(database, ringing)
+    await set_clock(database, BEFORE_OPEN)
+    await due.fire(True)
+    await ringing.close()
+    planned = await scalar(database, "SELECT next_due_at FROM schedules WHERE name = 'order_sync before open'")
+    assert planned == BEFORE_OPEN + timedelta(days=1)
+
+
+async def test_a_trigger_nobody_can_read_keeps_its_due_time(database: Database, bells: Bells, whole: Calendar) -> None:
+    await _opened(database, bells)
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE schedules SET trigger = 'nonsense' WHERE name = 'buy_orders'"))
+    await _import(database, _without(whole, NEXT))
+    at = await scalar(database, "SELECT next_due_at FROM schedules WHERE name = 'buy_orders'")
+    assert at == datetime(2024, 1, 2, 10, 35, tzinfo=UTC)
+
+
+async def test_a_worker_takes_the_new_calendar_with_its_next_claim_and_a_running_step_keeps_the_old(
+    database: Database, bells: Bells, whole: Calendar
+) -> None:
+    await replay_from(database)
+    asha, name = await person(database), await worker(database)
+    current = await open_resources(database, "simulated:7:2")
+    before = await current.at(None)
+    await _import(database, _without(whole, last=NEXT))
+    bell = await queued(database, "order_sync", asha)
+    async with database.transaction(None) as session:
+        (execution,) = await LedgerRepository(session).claim([bell], name)
+    after = await current.at(execution.calendar_at)
+    assert (before.calendar.last, after.calendar.last) == (whole.last, NEXT)
+    assert not await after.prices.shows(AFTER_NEXT)
+    assert after.history is before.history
+    assert await current.at(MORNING) is after, "an older claim takes nothing back"
