@@ -12,7 +12,6 @@ from worker.ledger import Ledger
 from worker.messages import TASKS, Task
 from worker.outcome import Outcome
 from worker.queue.broker import QueueBroker
-from worker.record import settle_error, settle_outcome
 from worker.resources import CurrentResources, Resources
 from worker.steps.analysis import analysis
 from worker.steps.buy_orders import buy_orders
@@ -85,10 +84,10 @@ async def _run(step: Step, resources: CurrentResources, ledger: Ledger, key: str
     except Fenced:
         log.warning("execution_fenced")
     except Exception as error:
-        settlement = settle_error(execution, error, time.perf_counter() - began)
+        settlement = ledger.recorder.error(execution, error, time.perf_counter() - began)
         log.exception("execution_raised", status=settlement.status)
         ledger.record(key, settlement)
     else:
         seconds = time.perf_counter() - began
-        ledger.record(key, settle_outcome(execution, outcome, seconds))
+        ledger.record(key, ledger.recorder.outcome(execution, outcome, seconds))
         log.info("execution_ended", status=outcome.status, reason=outcome.reason, seconds=round(seconds, 4))

@@ -21,6 +21,7 @@ from dramatiq.logging import get_logger
 from dramatiq.middleware import TimeLimit
 
 from adapters.prices.base import PriceSourceError
+from config.logs import hide_in_text
 from config.settings import Settings, read_settings, split_queues
 from db.engine import make_engine
 from db.transaction import Database
@@ -61,7 +62,7 @@ class Process:
         self.database = Database(make_engine(urls.sqlalchemy, POOL_SIZE, application_of(name)))
         self.bells = Bells(urls.redis)
         resources = self._run(open_resources(self.database, _prices(settings)))
-        self.ledger = Ledger(self.database, self.bells, name, self.loop.loop)
+        self.ledger = Ledger(self.database, self.bells, name, self.loop.loop, hide_in_text)
         middleware = [TimeLimit(interval=1000), Interrupts(self.ledger)]
         self.broker = QueueBroker(urls.redis, name, middleware, self.ledger, threads)
         declare_actors(self.broker, resources)

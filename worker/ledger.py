@@ -19,7 +19,7 @@ from db.hand_backs import HandBackRepository
 from db.transaction import Database
 from worker.bells.ringing import Bells
 from worker.messages import message_id
-from worker.record import is_unstorable, unstorable
+from worker.record import Hide, Recorder, is_unstorable
 
 log = structlog.get_logger(__name__)
 
@@ -49,11 +49,14 @@ class _Finished:
 class Ledger:
     """One process's open executions. `claim`, `finish` and the rest are called from Dramatiq's threads.
 
-    refused: claims that failed, for want of a lease or of Postgres.
+    refused: claims that failed, for want of a lease or of Postgres. hide: takes secrets out of what is recorded.
     """
 
-    def __init__(self, database: Database, bells: Bells, worker: str, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, database: Database, bells: Bells, worker: str, loop: asyncio.AbstractEventLoop, hide: Hide
+    ) -> None:
         self.database, self.bells, self.worker, self.loop = database, bells, worker, loop
+        self.recorder = Recorder(hide)
         self.held: dict[str, Execution] = {}
         self.settlements: dict[str, Settlement] = {}
         self.refused = 0
@@ -224,7 +227,7 @@ class Ledger:
             log.warning("outcome_unstorable", execution_id=alone.execution.id, error=str(error))
             if is_unstorable(alone):
                 return []  # its row stays with this process's lease and comes back with it
-            return await self._commit([unstorable(alone, error)])
+            return await self._commit([self.recorder.unstorable(alone, error)])
         half = len(settlements) // 2
         return [*await self._commit(settlements[:half]), *await self._commit(settlements[half:])]
 

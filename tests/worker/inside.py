@@ -10,6 +10,7 @@ from dramatiq import Worker
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.logging import get_logger
 
+from config.logs import hide_in_text
 from config.servers import ServerUrls
 from db.engine import make_engine
 from db.transaction import Database
@@ -38,7 +39,7 @@ def open_ledger(urls: ServerUrls, name: str = "w1") -> Iterator[Ledger]:
     loop.start(timeout=5)
     set_event_loop_thread(loop)
     database, bells = Database(make_engine(urls.sqlalchemy)), Bells(urls.redis)
-    ledger = Ledger(database, bells, name, loop.loop)
+    ledger = Ledger(database, bells, name, loop.loop, hide_in_text)
     try:
         yield ledger
     finally:

@@ -5,7 +5,7 @@ from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, TimeLimitExceeded
 
 from worker.ledger import Ledger
-from worker.record import TimedOut, settle_error
+from worker.record import TimedOut
 
 
 class Interrupts(Middleware):
@@ -25,4 +25,4 @@ class Interrupts(Middleware):
         if isinstance(exception, TimeLimitExceeded):
             limit = broker.get_actor(message.actor_name).options["time_limit"] / 1000
             error = TimedOut(f"interrupted at its limit of {limit:g} s")
-        self.ledger.record(message.message_id, settle_error(execution, error, 0.0))
+        self.ledger.record(message.message_id, self.ledger.recorder.error(execution, error, 0.0))
