@@ -35,6 +35,12 @@ ROWS = 5000
 MOST_SECONDS = 90.0
 _PAUSE_SECONDS = 0.05
 _HEADER = "symbol,date,open,high,low,close,volume\n"
+_PLANNED = "SELECT bool_and(next_due_at IS NOT NULL) AS planned FROM schedules WHERE enabled"
+_CLOCK = "SELECT market_now() AT TIME ZONE 'Asia/Kolkata' AS now"
+_OPEN = """
+    SELECT task_name, subject, account_id, status, reason, as_of AT TIME ZONE 'Asia/Kolkata' AS slot, attempt, waiting_for
+    FROM service_task_execution WHERE status <> 'success' ORDER BY id DESC LIMIT 12
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,17 @@ class LiveDays:
     watched: Watched
     market: SimulatedPrices
     folder: Path
+
+    async def ready(self) -> None:
+        """Return once every schedule is planned.
+
+        The first scheduler plans from market now on: what a clock has passed before it was there is never due.
+        """
+
+        async def planned() -> bool:
+            return bool((await self.rows(_PLANNED))[0].planned)
+
+        await self.until(planned, "every schedule is planned")
 
     async def run_until(self, day: date, clock: str, speed: float = 3600.0) -> None:
         """Let market time run to an exchange time and stand there. speed: market seconds in a second."""
@@ -64,8 +81,14 @@ class LiveDays:
         end = time.monotonic() + MOST_SECONDS
         while not await condition():
             self.watched.keep_running()
-            assert time.monotonic() < end, f"not within {MOST_SECONDS} s: {what}"
+            if time.monotonic() > end:
+                raise AssertionError(f"not within {MOST_SECONDS} s: {what}\n{await self._stand()}")
             await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _stand(self) -> str:
+        """Return market now and the newest executions that are not a success, a line each."""
+        rows = [*await self.rows(_CLOCK), *await self.rows(_OPEN)]
+        return "\n".join(str(row._asdict()) for row in rows)
 
     async def all_are(self, task: str, day: date, *statuses: str) -> None:
         """Return once every execution of a task for a day's slots has one of the statuses, and there are some."""
@@ -139,6 +162,7 @@ async def live_days(eve: date, first: date, last: date, users: int, symbols: int
             with doors_running(doors, folder / "logs") as watched:
                 live = LiveDays(database, watched, market, prices)
                 await live.arrive(eve)
+                await live.ready()
                 yield live
         finally:
             await database.close()

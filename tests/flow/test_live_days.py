@@ -1,4 +1,4 @@
-"""Three live days at another pace, prices arriving in time, late, and never: what waits, what runs, what is skipped."""
+"""Live days at another pace, prices arriving in time, late, never, and again: what waits, what runs, what is skipped."""
 
 from datetime import date
 from typing import Any
@@ -18,11 +18,14 @@ async def test_live_days_wait_for_prices_and_skip_with_the_reason_what_never_get
         await _prices_late(live)
         await _prices_never(live)
         await _the_morning_after(live)
+        await _the_evening_after(live)
 
 
 async def _prices_in_time(live: LiveDays) -> None:
     await live.run_until(FIRST, "15:40", FAST)
     await live.arrive(FIRST)
+    await live.run_until(FIRST, "15:46")
+    await live.all_are("prices", FIRST, "success")
     await live.run_until(FIRST, "16:06")
     await live.all_are("buy_orders", FIRST, "success")
     await live.all_are("submit", FIRST, "success")
@@ -108,8 +111,24 @@ async def _the_morning_after(live: LiveDays) -> None:
     assert await live.rows("SELECT task_name, reason FROM service_task_execution WHERE status = 'failed'") == []
     await _logs_tell_from_slot_to_order(live)
     assert await live.rows("SELECT task_name, error_message FROM error_logs") == []
+    # The evening that never got its prices cleaned nothing up, and a doctor says so.
+    assert {name for name, _ in await _findings(live)} <= {"failed_orders_expire"}
+
+
+async def _the_evening_after(live: LiveDays) -> None:
+    """The next evening with prices makes up for the one without."""
+    await live.run_until(AFTER, "15:40", FAST)
+    await live.arrive(AFTER)
+    await live.run_until(AFTER, "18:01")
+    for task in ("prices", "analysis", "buy_orders", "eod_cleanup"):
+        await live.all_are(task, AFTER, "success")
+    assert await _findings(live) == []
+
+
+async def _findings(live: LiveDays) -> list[tuple[str, object]]:
+    """Return what breaks an invariant: its name, and the rows that do."""
     async with live.database.reading(None) as session:
-        assert await check(session) == []
+        return [(finding.name, finding.rows) for finding in await check(session)]
 
 
 async def _logs_tell_from_slot_to_order(live: LiveDays) -> None:

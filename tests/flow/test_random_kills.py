@@ -6,13 +6,16 @@ MUHURAT_KILLS says how many strikes there are and MUHURAT_SEED which, to look fu
 import asyncio
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from random import Random
 
+import psutil
+
 from tests.flow.agreement import disagreements
-from tests.flow.replays import TWENTY_SESSIONS, Scene, Undisturbed, played
+from tests.flow.replays import MOMENT_SECONDS, TWENTY_SESSIONS, Scene, Undisturbed, played
 from tests.flow.test_kill_replay import hold_against
 
 KILLS = int(os.environ.get("MUHURAT_KILLS", "6"))
@@ -23,6 +26,8 @@ LAST_STRUCK = 17
 # Executions of a session's work after which a process is struck, at most.
 SOON = 12
 LOOK_SECONDS = 0.5
+# One that was struck is started again within a second or two; until then there is nothing to strike.
+AGAIN_SECONDS = 0.05
 # The longest that an execution may stand in the name of a worker without a lease.
 LONGEST_SECONDS = 15.0
 
@@ -31,9 +36,11 @@ LATER = f"SELECT 1 WHERE ({ENDED}) >= :count"
 ALIVE = (
     "SELECT pid FROM worker_processes WHERE ended_at IS NULL AND gone_at IS NULL AND lease_until > now() ORDER BY pid"
 )
+# A worker without a row stands since it began: whose row is gone cannot be waited for.
 STANDING = (
-    "SELECT coalesce(max(extract(epoch FROM now() - p.lease_until)), 0) FROM service_task_execution e "
-    "LEFT JOIN worker_processes p ON p.name = e.worker WHERE e.status = 'running' AND p.lease_until < now()"
+    "SELECT coalesce(max(extract(epoch FROM now() - coalesce(p.lease_until, e.executed_at))), 0) "
+    "FROM service_task_execution e LEFT JOIN worker_processes p ON p.name = e.worker "
+    "WHERE e.status = 'running' AND (p.name IS NULL OR p.lease_until < now())"
 )
 DUPLICATES = (
     "SELECT 1 FROM orders GROUP BY account_id, intent_key HAVING count(*) > 1 "
@@ -42,51 +49,91 @@ DUPLICATES = (
 )
 
 
+@dataclass(slots=True)
+class Struck:
+    """What was struck, by name, and how long executions stood in the name of a worker without a lease."""
+
+    processes: list[tuple[str, int]] = field(default_factory=list)
+    longest_seconds: float = 0.0
+    looks: int = 0
+    _looking: asyncio.Task[None] | None = None
+
+    def begin(self, scene: Scene) -> None:
+        """Look from now on until `end`."""
+        self._looking = asyncio.create_task(self._look(scene))
+
+    async def end(self) -> None:
+        """Look no more. Raises what a look raised."""
+        if self._looking is not None:
+            looking, self._looking = self._looking, None
+            looking.cancel()
+            with suppress(asyncio.CancelledError):
+                await looking
+
+    async def _look(self, scene: Scene) -> None:
+        while True:
+            self.longest_seconds = max(self.longest_seconds, float(await scene.one(STANDING)))
+            self.looks += 1
+            await asyncio.sleep(LOOK_SECONDS)
+
+
 async def test_kills_at_random_moments_change_nothing_that_is_traded(undisturbed: Undisturbed) -> None:
     alone = await undisturbed(TWENTY_SESSIONS)
-    longest = [0.0]
+    victims = [VICTIMS[number % len(VICTIMS)] for number in range(KILLS)]
 
     async def disturb(scene: Scene) -> None:
         random = Random(SEED)
         sessions = sorted(random.choices(range(2, LAST_STRUCK), k=KILLS))
-        victims = [VICTIMS[number % len(VICTIMS)] for number in range(KILLS)]
         random.shuffle(victims)
-        async with _measured(scene, longest):
-            for session, victim in zip(sessions, victims, strict=True):
-                await _strike(scene, session, victim, random)
+        struck.begin(scene)
+        for session, victim in zip(sessions, victims, strict=True):
+            struck.processes.append((victim, await _strike(scene, session, victim, random)))
 
-    async with played(replace(TWENTY_SESSIONS, workers=2, threads=4), disturb) as (scene, report):
+    async with (
+        _ended(Struck()) as struck,
+        played(replace(TWENTY_SESSIONS, workers=2, threads=4), disturb) as (scene, report),
+    ):
+        await struck.end()  # the last strike's recovery was seen, too: the replay is over
         assert await disagreements(scene) == {}
         assert await scene.rows(DUPLICATES) == []
     hold_against(report, alone)
-    assert longest[0] <= LONGEST_SECONDS
+    assert [name for name, _ in struck.processes] == victims
+    assert len({pid for _, pid in struck.processes}) == KILLS
+    assert struck.looks > KILLS
+    assert struck.longest_seconds <= LONGEST_SECONDS
 
 
-async def _strike(scene: Scene, session: int, victim: str, random: Random) -> None:
-    """Kill one process somewhere in a session's work."""
+async def _strike(scene: Scene, session: int, victim: str, random: Random) -> int:
+    """Kill one process somewhere in a session's work. Returns its number; it was alive."""
     await scene.reached(session)
     done = await scene.one(ENDED)
     await scene.caught(LATER, count=done + random.randrange(SOON))
-    if victim != "child":
-        scene.kill(victim)
-        return
-    alive = [row.pid for row in await scene.rows(ALIVE)]
-    if alive:
-        os.kill(random.choice(alive), signal.SIGKILL)
+    end = time.monotonic() + MOMENT_SECONDS
+    while not (there := await _running(scene, victim)):
+        assert time.monotonic() < end, f"no {victim} runs for {MOMENT_SECONDS} s"
+        await asyncio.sleep(AGAIN_SECONDS)
+    pid = random.choice(there)
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+async def _running(scene: Scene, name: str) -> list[int]:
+    """Return the processes of a name that are alive: of the children those that hold a lease."""
+    pids = [row.pid for row in await scene.rows(ALIVE)] if name == "child" else [scene.doors[name].pid]
+    return [pid for pid in pids if pid is not None and _lives(pid)]
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 @asynccontextmanager
-async def _measured(scene: Scene, longest: list[float]) -> AsyncIterator[None]:
-    """Look again and again how long executions stand in the name of a worker without a lease."""
-
-    async def look() -> None:
-        while True:
-            longest[0] = max(longest[0], float(await scene.one(STANDING)))
-            await asyncio.sleep(LOOK_SECONDS)
-
-    looking = asyncio.create_task(look())
+async def _ended(struck: Struck) -> AsyncIterator[Struck]:
+    """Leave no look behind, however the replay ends."""
     try:
-        yield
+        yield struck
     finally:
-        looking.cancel()
-        await asyncio.wait([looking])
+        await struck.end()
