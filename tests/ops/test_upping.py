@@ -1,5 +1,7 @@
 """`muhurat up` runs a Procfile in one terminal: release first, names before lines, the dead started again."""
 
+import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -7,9 +9,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
+from sqlalchemy import text
 
+from config.servers import ServerUrls
+from db.engine import make_engine
+from db.transaction import Database
+from ops.local import at_hand
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -19,18 +27,29 @@ START_SECONDS = 60.0
 STAY = "import os, time; print('here with', os.environ['MUHURAT_PRICES'], os.environ['DATABASE_URL']); time.sleep(600)"
 
 
-@contextmanager
-def up(folder: Path, procfile: str, prices: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a Procfile in a folder, its output in the file `out`."""
-    (folder / "Procfile").write_text(procfile)
+# What is due within the turn of a scheduler is planned anew by it; a moment later nothing may be left behind.
+BEHIND = "SELECT count(*) FROM schedules WHERE enabled AND (next_due_at IS NULL OR next_due_at <= now())"
+
+
+def surroundings(**more: str) -> dict[str, str]:
+    """Return an environment without anybody's settings in which the code is found from any folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("MUHURAT_")}
+    return kept | {"PYTHONPATH": str(ROOT)} | more
+
+
+@contextmanager
+def up(folder: Path, procfile: str | None, prices: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a Procfile in a folder, its output in the file `out`. procfile: its text, None for the one of the house."""
+    named = []
+    if procfile is not None:
+        (folder / "Procfile").write_text(procfile)
+        named = ["--procfile", "Procfile"]
+    chosen = {} if prices is None else {"MUHURAT_PRICES": prices}
     with (folder / "out").open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli", "up", "--procfile", "Procfile"],
+            [sys.executable, "-m", "ops.cli", "up", *named],
             cwd=folder,
-            env=kept
-            | {"PYTHONPATH": str(ROOT), "DATABASE_URL": "postgres://127.0.0.1:1/production"}
-            | ({} if prices is None else {"MUHURAT_PRICES": prices}),
+            env=surroundings(DATABASE_URL="postgres://127.0.0.1:1/production", **chosen),
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -45,6 +64,61 @@ def lines(folder: Path, name: str) -> list[str]:
     """Return what was printed under a name."""
     split = [line.split(" | ", 1) for line in (folder / "out").read_text().splitlines() if " | " in line]
     return [said for who, said in split if who.strip() == name]
+
+
+def events(folder: Path, event: str) -> set[str]:
+    """Return under which names an event was logged."""
+    names = set()
+    for line in (folder / "out").read_text().splitlines():
+        who, _, said = line.partition(" | ")
+        if said.startswith("{") and json.loads(said).get("event") == event:
+            names.add(who.strip())
+    return names
+
+
+def status(folder: Path) -> Any:
+    """Return what `muhurat status` says in the folder."""
+    said = subprocess.run(
+        [sys.executable, "-m", "ops.cli", "status", "--json"],
+        cwd=folder, env=surroundings(MUHURAT_LOCAL="1"), capture_output=True, check=True, timeout=START_SECONDS,
+    )  # fmt: skip
+    return json.loads(said.stdout)
+
+
+def behind(folder: Path) -> int:
+    """Return how many schedules are not planned for later than now."""
+
+    async def count(urls: ServerUrls) -> int:
+        database = Database(make_engine(urls.sqlalchemy, pool_size=1))
+        try:
+            async with database.reading(None) as session:
+                return int((await session.execute(text(BEHIND))).scalar_one())
+        finally:
+            await database.close()
+
+    with at_hand(folder / ".muhurat") as servers:
+        return asyncio.run(count(ServerUrls(servers.database_url, servers.redis_url)))
+
+
+def test_the_procfile_of_the_house_runs_whole_and_ends_whole_with_ctrl_c(tmp_path: Path) -> None:
+    workers = {"worker": {"orders", "default"}, "strategy": {"strategy"}, "ml": {"ml"}}
+    with up(tmp_path, None, "simulated:7:5") as process:
+        wait_until(lambda: events(tmp_path, "worker_ready") == set(workers), START_SECONDS)
+        wait_until(lambda: events(tmp_path, "scheduler_ready") == {"scheduler"}, START_SECONDS)
+        wait_until(lambda: behind(tmp_path) == 0, START_SECONDS)
+        found = status(tmp_path)
+        family = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(STOP_SECONDS) == 130
+        assert [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE] == []
+    assert len(found["schedulers"]) == 1
+    queues = [one["queues"].split(",") for one in found["workers"]]
+    assert sorted(map(sorted, queues)) == sorted(map(sorted, workers.values()))
+    assert all(one["lease_seconds"] > 0 for one in found["workers"])
+    assert found["redis"]["away"] is None
+    assert events(tmp_path, "worker_stopped") == set(workers)
+    assert events(tmp_path, "scheduler_stopped") == {"scheduler"}
+    assert "Traceback" not in (tmp_path / "out").read_text()
 
 
 def test_everything_runs_under_its_name_and_nothing_stays_after_a_signal(tmp_path: Path) -> None:

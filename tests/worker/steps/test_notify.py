@@ -1,10 +1,15 @@
 """A notification is delivered once, as its user wants; the row is there whatever is wanted."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
+from sqlalchemy.exc import IntegrityError
 
 from db.executions import Fenced
 from db.notifications import Notice
 from tests.desk import DAY, Desk
+from tests.evenings import candidate, evening
 from worker.steps.notices import tell
 from worker.steps.notify import notify
 
@@ -81,3 +86,28 @@ async def test_a_delivery_that_lost_its_execution_changes_nothing(desk: Desk) ->
     with pytest.raises(Fenced):
         await notify(desk.world.resources, execution)
     assert await desk.world.row("SELECT in_app_delivered FROM notifications") == (False,)
+
+
+@asynccontextmanager
+async def undeliverable(desk: Desk) -> AsyncIterator[None]:
+    """Let every delivery fail where it writes that it delivered."""
+    await desk.world.change("ALTER TABLE notifications ADD CONSTRAINT mute CHECK (NOT in_app_delivered)")
+    try:
+        yield
+    finally:
+        await desk.world.change("ALTER TABLE notifications DROP CONSTRAINT mute")
+
+
+async def test_a_delivery_that_fails_leaves_what_it_was_to_tell_of_as_it_is(desk: Desk) -> None:
+    await desk.world.change("UPDATE broker_accounts SET cash = 1000")
+    await evening(desk, [candidate("AAA", 20)])
+    state = "SELECT o.status, o.failure_kind, n.event, n.in_app_delivered FROM orders o, notifications n"
+    told_of = ("failed", "insufficient_funds", "balance_shortfall")
+    async with undeliverable(desk):
+        assert (await desk.run("buy_orders")).details["failed_balance"] == 1
+        (row,) = await desk.world.queued()
+        with pytest.raises(IntegrityError, match="mute"):
+            await desk.run("notify", row.subject)
+        assert await desk.world.row(state) == (*told_of, False)
+    await notify(desk.world.resources, await desk.world.claim(row))
+    assert await desk.world.row(state) == (*told_of, True)
