@@ -27,7 +27,7 @@ from worker.steps.told import PRICE_STEP, average, take_told
 class Booked:
     """What one look at the book changed. strangers: tags in it that no order of the account carries.
 
-    notices: what of it the user is told.
+    notices: what of it the user is told. told: a line for the log of each new fill, for after the commit.
     """
 
     orders: int = 0
@@ -37,6 +37,7 @@ class Booked:
     unknown_words: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
+    told: list[Mapping[str, Json]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Json]:
         """Return the counts, and what needs a person's eye if there is any."""
@@ -102,6 +103,7 @@ class Booking:
                 self._take_position(open_positions, order, trade, one)
                 movements.setdefault(fill.at, []).extend(_movements(fill.broker_fill_id, trade))
                 self.booked.fills += 1
+                self.booked.told.append(_line(order, fill))
         for at, moved in movements.items():
             await self._accounts.book(self._user_id, self._account_id, at, moved)
         await self._take_rungs({order.id: (order, one) for order, one, _ in fresh if order.entry_type == REENTRY})
@@ -163,6 +165,18 @@ def _trade(order: OrderRow, fill: BookFill) -> Fill:
     side = Side(order.side)
     cost = charges(side, fill.quantity, fill.price, exchange_day(fill.at)).total
     return Fill(Symbol(order.symbol), side, fill.quantity, fill.price, cost, fill.at)
+
+
+def _line(order: OrderRow, fill: BookFill) -> Mapping[str, Json]:
+    """Return the facts by which a fill is followed back to its slot. decided_by: the execution that made the order."""
+    return {
+        "order_id": order.id,
+        "symbol": order.symbol,
+        "side": order.side,
+        "quantity": fill.quantity,
+        "broker_fill_id": fill.broker_fill_id,
+        "decided_by": order.execution_id,
+    }
 
 
 def _movements(reference: str, trade: Fill) -> list[CashMovement]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from adapters.brokers.base import Failed
@@ -29,6 +30,8 @@ from worker.steps.order_life import (
     want,
 )
 from worker.steps.subject import SECOND_LOOK, OrderSubject, owner
+
+log = structlog.get_logger(__name__)
 
 # Of machine time: a process that runs a submit for longer is killed.
 SUBMIT_ENDS = timedelta(seconds=TASKS["submit"].limit_seconds * HARD_LIMIT_FACTOR)
@@ -69,6 +72,8 @@ async def order_sync(resources: Resources, execution: Execution) -> Outcome:
         await tasks.follow_up(execution, rung)
         await orders.checked([order.id for order in live], moment)
         await tell(session, execution, booked.notices)
+    for line in booked.told:
+        log.info("fill_booked", **line)
     return done(**booked.to_json())
 
 

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from structlog.testing import capture_logs
 
 from adapters.brokers.base import BookFill, BookOrder, Complete
 from db.executions import Fenced
@@ -50,6 +51,32 @@ async def test_the_same_book_twice_is_booked_once(desk: Desk) -> None:
     assert await desk.world.rows("SELECT * FROM order_events ORDER BY id") == events
     assert (await desk.world.row("SELECT count(*) FROM fills"))[0] == 1
     assert await desk.world.row("SELECT a.cash - b.cash FROM broker_accounts a, paper_books b") == (0,)
+
+
+async def test_each_new_fill_is_one_line_of_the_log_after_it_is_booked(desk: Desk) -> None:
+    order = await desk.sent()
+    await desk.world.set_clock(desk.opens(DAY))
+    with capture_logs() as lines:
+        await desk.run("order_sync")
+        await desk.run("order_sync")
+    told = [{**line, "log_level": None} for line in lines if line["event"] == "fill_booked"]
+    (decided_by,) = await desk.order("execution_id")
+    assert told == [
+        {
+            "event": "fill_booked", "log_level": None, "order_id": order, "symbol": "AAA", "side": "buy", "quantity": 10,
+            "broker_fill_id": "PTAGAAA-1", "decided_by": decided_by,
+        }
+    ]  # fmt: skip
+
+
+async def test_a_fill_that_is_not_committed_is_no_line_of_the_log(desk: Desk) -> None:
+    await desk.sent()
+    await desk.world.set_clock(desk.opens(DAY))
+    execution = await desk.world.running("order_sync", desk.who)
+    await desk.world.fence_off(execution)
+    with capture_logs() as lines, pytest.raises(Fenced):
+        await desk.run_as(execution)
+    assert [line for line in lines if line["event"] == "fill_booked"] == []
 
 
 async def test_a_book_that_cannot_be_read_changes_nothing(desk: Desk) -> None:
