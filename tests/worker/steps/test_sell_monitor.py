@@ -54,6 +54,11 @@ async def offered(desk: Desk, today: Bar, minutes: float = 370) -> int:
     return int(subject.split(":")[0])
 
 
+async def exit_planned(desk: Desk, key: str, symbol: str = "AAA") -> None:
+    """Plan an exit for NEXT. Raises ValueError if there may be none beside those there are."""
+    await desk.planned(symbol, side="sell", leg="exit", session_day=NEXT, intent_key=key, tag=key)
+
+
 async def exits(desk: Desk) -> list[tuple[object, ...]]:
     columns = "order_type, variety, quantity, price, status, attempt, change"
     return await desk.world.rows(f"SELECT {columns} FROM orders WHERE side = 'sell'")
@@ -79,6 +84,19 @@ async def test_looking_again_places_nothing_twice(desk: Desk) -> None:
     before = await exits(desk), await desk.follow_ups()
     assert (await desk.run("sell_monitor")).details["planned"] == 0
     assert (await exits(desk), await desk.follow_ups()) == before
+
+
+async def test_a_live_exit_stands_in_the_way_of_its_twin_alone(desk: Desk) -> None:
+    await desk.offered("118")
+    await Desk(desk.world, await desk.world.sign_up("bela")).offered("118")
+    await desk.planned(leg="reentry-0-20", tag="AGAIN", intent_key="a re-entry")
+    await exit_planned(desk, "another share", "BBB")
+    with pytest.raises(ValueError, match="got 0"):
+        await exit_planned(desk, "its twin")
+    await desk.world.change("UPDATE orders SET status = 'expired' WHERE tag = 'SELLAAA'")
+    await exit_planned(desk, "of another session")
+    keys = "SELECT count(*) FILTER (WHERE status = 'planned'), count(*) FROM orders"
+    assert await desk.world.row(keys) == (3, 5)
 
 
 async def test_an_exit_that_ended_is_not_placed_again_in_the_same_session(desk: Desk) -> None:
