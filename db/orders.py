@@ -26,6 +26,8 @@ from trading.orders import LIVE, FailureKind, OrderState
 
 _LIVE_LIST = ", ".join(f"'{state}'" for state in sorted(LIVE))
 _FAILURES = ", ".join(f"'{kind}'" for kind in sorted(FailureKind))
+# A series is cut off; the hyphen of BAJAJ-AUTO stays.
+_BASE_SYMBOL = "regexp_replace(symbol, '-(EQ|BE|BL|BZ)$', '')"
 _STATES = ", ".join(f"'{state}'" for state in sorted(OrderState))
 
 
@@ -57,6 +59,7 @@ class OrderRow(Base):
             postgresql_where=f"status IN ({_LIVE_LIST})",
         ),
         Index("ix_orders_user_status_symbol_time", "user_id", "status", "symbol", "placed_at"),
+        Index(None, "status", "last_status_check", postgresql_where=f"status IN ({_LIVE_LIST})"),
         Index("ix_orders_failed", "account_id", "retry_until", postgresql_where="status = 'failed'"),
         Index(None, "account_id", "tag"),
         Index(None, "session_day"),
@@ -93,7 +96,7 @@ class OrderRow(Base):
     as_of: Mapped[Moment]
     session_day: Mapped[date]
     order_id: Mapped[Name | None] = mapped_column(index=True)
-    base_symbol: Mapped[Ticker] = mapped_column(Computed("split_part(symbol, '-', 1)", persisted=True))
+    base_symbol: Mapped[Ticker] = mapped_column(Computed(_BASE_SYMBOL, persisted=True))
     order_metadata: Mapped[Json | None] = mapped_column("metadata")
     broker_order_id: Mapped[Name | None]
     broker_word: Mapped[Name | None]

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Big, Created, ExactPrice, Id, Moment, Name, Rupees, Ticker, Word, user_scoped
 from trading.portfolio import Fill, Position
-from trading.values import Money, Symbol
+from trading.values import Money, Price, Symbol, money
 
 
 @user_scoped
@@ -37,7 +37,7 @@ class FillRow(Base):
     quantity: Mapped[int]
     price: Mapped[ExactPrice]
     fill_value: Mapped[Rupees] = mapped_column(Computed("round(quantity * price, 2)", persisted=True))
-    charges: Mapped[Rupees]
+    charges: Mapped[Rupees] = mapped_column(server_default="0")
     filled_at: Mapped[Moment]
     import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
     created_at: Mapped[Created]
@@ -49,7 +49,8 @@ class PositionRow(Base):
 
     cycle: how often the ladder of re-entry levels began anew. reset_ready: RSI rose above the first level since, so the
     next dip begins a new cycle. last_rsi, last_rsi_day: of the newest day that was looked at. seen_price: as the
-    position monitor last saw it.
+    position monitor last saw it. unrealized_pnl: by that price, or by the close when a day's books were closed; nought
+    when nothing is held.
     """
 
     __tablename__ = "positions"
@@ -70,6 +71,7 @@ class PositionRow(Base):
     entry_quantity: Mapped[int]
     avg_price: Mapped[Decimal] = mapped_column(Numeric(18, 8))
     realized_pnl: Mapped[Rupees]
+    unrealized_pnl: Mapped[Rupees] = mapped_column(server_default="0")
     charges: Mapped[Rupees]
     opened_at: Mapped[Moment]
     closed_at: Mapped[Moment | None]
@@ -111,6 +113,12 @@ class PositionRow(Base):
         self.quantity, self.entry_quantity = position.quantity, position.entry_quantity
         self.avg_price, self.realized_pnl = position.average_price, position.realized_pnl
         self.charges, self.closed_at = position.charges, position.closed_at
+        if position.closed_at is not None:
+            self.unrealized_pnl = money(0)
+
+    def mark(self, price: Price) -> None:
+        """Keep what the shares would bring above their cost at a price."""
+        self.unrealized_pnl = money(self.quantity * (price - self.avg_price))
 
 
 _OPEN = (

@@ -26,7 +26,10 @@ _MESSAGE_LENGTH = 1024
 
 
 class MLTrainingJobRow(Base):
-    """A request to train, and how it went. features: None are all of the allow-list. Moments are market time."""
+    """A request to train, and how it went. features: None are all of the allow-list. Moments are market time.
+
+    started_by: the user who asked; null for an operator who is none, whom the audit log names.
+    """
 
     __tablename__ = "ml_training_jobs"
     __table_args__ = (CheckConstraint("status IN ('pending', 'running', 'completed', 'failed')", name="status"),)
@@ -58,7 +61,7 @@ class TrainingRequest:
     """What a job shall do. data_path: BARS or `db:<sha256>` of a CSV file.
 
     until: the last exchange day whose outcomes may be learnt from, None for no limit. activate: the version shall be
-    active once it is trained; otherwise it stays a draft.
+    active once it is trained; otherwise it stays a draft. started_by: the user who asks, None for an operator without.
     """
 
     recipe: Recipe
@@ -68,6 +71,7 @@ class TrainingRequest:
     until: date | None = None
     activate: bool = False
     notes: str | None = None
+    started_by: int | None = None
 
 
 # A job's execution is the newest with its id as subject.
@@ -154,13 +158,17 @@ class MLTrainingJobRepository:
             training_run_end_date=wanted.until,
             activate=wanted.activate,
             notes=wanted.notes,
+            started_by=wanted.started_by,
         )
         self.session.add(job)
         await self.session.flush()
         return job.id
 
-    async def repeat(self, job_id: int) -> int | None:
-        """Store the same job once more, whatever became of it. Returns the new one's id, None if there is no such."""
+    async def repeat(self, job_id: int, started_by: int | None = None) -> int | None:
+        """Store the same job once more, whatever became of it. Returns the new one's id, None if there is no such.
+
+        started_by: the user who asks for it now.
+        """
         job = await self.session.get(MLTrainingJobRow, job_id)
         if job is None:
             return None
@@ -168,7 +176,8 @@ class MLTrainingJobRepository:
             "model_type", "algorithm", "hyperparameters", "seed", "training_data_path", "parameter_hash", "features",
             "training_run_end_date", "activate",
         )  # fmt: skip
-        again = MLTrainingJobRow(**{name: getattr(job, name) for name in kept}, notes=f"job {job_id} again")
+        values = {name: getattr(job, name) for name in kept}
+        again = MLTrainingJobRow(**values, notes=f"job {job_id} again", started_by=started_by)
         self.session.add(again)
         await self.session.flush()
         return again.id

@@ -1001,6 +1001,7 @@ def upgrade() -> None:
         sa.Column("entry_quantity", sa.Integer(), nullable=False),
         sa.Column("avg_price", sa.Numeric(precision=18, scale=8), nullable=False),
         sa.Column("realized_pnl", sa.Numeric(precision=14, scale=2), nullable=False),
+        sa.Column("unrealized_pnl", sa.Numeric(precision=14, scale=2), server_default="0", nullable=False),
         sa.Column("charges", sa.Numeric(precision=14, scale=2), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
@@ -1171,7 +1172,7 @@ def upgrade() -> None:
         sa.Column(
             "base_symbol",
             sa.String(length=32),
-            sa.Computed("split_part(symbol, '-', 1)", persisted=True),
+            sa.Computed("regexp_replace(symbol, '-(EQ|BE|BL|BZ)$', '')", persisted=True),
             nullable=False,
         ),
         sa.Column("metadata", postgresql.JSONB(), nullable=True),
@@ -1239,6 +1240,13 @@ def upgrade() -> None:
         "ix_orders_failed", "orders", ["account_id", "retry_until"], unique=False, postgresql_where="status = 'failed'"
     )
     op.create_index(op.f("ix_orders_order_id"), "orders", ["order_id"], unique=False)
+    op.create_index(
+        op.f("ix_orders_status_last_status_check"),
+        "orders",
+        ["status", "last_status_check"],
+        unique=False,
+        postgresql_where="status IN ('acked', 'cancelling', 'open', 'parked', 'partial', 'planned', 'sending', 'unknown')",
+    )
     op.create_index(op.f("ix_orders_session_day"), "orders", ["session_day"], unique=False)
     op.create_index(op.f("ix_orders_user_id_created_at"), "orders", ["user_id", "created_at"], unique=False)
     op.create_index(op.f("ix_orders_user_id_updated_at"), "orders", ["user_id", "updated_at"], unique=False)
@@ -1334,7 +1342,7 @@ def upgrade() -> None:
             sa.Computed("round(quantity * price, 2)", persisted=True),
             nullable=False,
         ),
-        sa.Column("charges", sa.Numeric(precision=14, scale=2), nullable=False),
+        sa.Column("charges", sa.Numeric(precision=14, scale=2), server_default="0", nullable=False),
         sa.Column("filled_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("quantity > 0", name=op.f("ck_fills_quantity")),
@@ -1439,6 +1447,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_orders_user_id_updated_at"), table_name="orders")
     op.drop_index(op.f("ix_orders_user_id_created_at"), table_name="orders")
     op.drop_index(op.f("ix_orders_session_day"), table_name="orders")
+    op.drop_index(
+        op.f("ix_orders_status_last_status_check"),
+        table_name="orders",
+        postgresql_where="status IN ('acked', 'cancelling', 'open', 'parked', 'partial', 'planned', 'sending', 'unknown')",
+    )
     op.drop_index(op.f("ix_orders_order_id"), table_name="orders")
     op.drop_index("ix_orders_failed", table_name="orders", postgresql_where="status = 'failed'")
     op.drop_index(op.f("ix_orders_execution_id"), table_name="orders")

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from db.claims import LedgerRepository, NoLeaseError, Settlement
+from db.configs import UserTradingConfigRepository
 from db.executions import Bell, Execution, Fenced, FollowUp, ServiceTaskRepository
 from db.hand_backs import HandBackRepository
 from db.losses import LossRepository
@@ -67,10 +68,15 @@ async def test_an_older_generation_settles_nothing(database: Database) -> None:
 
 async def test_a_failure_leaves_its_traceback_its_attempt_and_its_count(database: Database) -> None:
     asha = await person(database)
+    async with database.transaction(asha.user_id) as session:
+        await UserTradingConfigRepository(session).update(asha.user_id, {"rsi_period": 12}, "ravi", MORNING)
     [held] = await claim(database, [await queued(database, "order_sync", asha)], await worker(database))
+    async with database.transaction(asha.user_id) as session:
+        await UserTradingConfigRepository(session).update(asha.user_id, {"rsi_period": 14}, "ravi", MORNING)
     error = Settlement(held, "failed", 0.5, None, "ValueError: no", "ValueError", "no", "Traceback ... ValueError: no")
     await settle(database, error)
     assert await scalar(database, "SELECT traceback FROM error_logs") == "Traceback ... ValueError: no"
+    assert await scalar(database, "SELECT config_version FROM error_logs") == 2, "the one it ran under"
     assert await scalar(database, "SELECT outcome FROM execution_attempts") == "failed"
     assert await scalar(database, "SELECT error_count || last_error FROM service_status") == "1no"
 

@@ -1,12 +1,14 @@
 """Training jobs: one that ended without a word is closed, a log keeps its end, and a job can be asked for again."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import text
 
 from db.executions import ServiceTaskRepository
 from db.training_jobs import LOG_LENGTH, MLTrainingJobRepository, TrainingRequest
 from db.transaction import Database
-from tests.people import MORNING, replay_from, scalar, worker
+from tests.people import MORNING, person, replay_from, scalar, worker
 from trading.features import FeatureParameters
 from trading.lessons import MODEL_FEATURES
 from trading.predictor_errors import FeatureRefused, RecipeRefused
@@ -42,6 +44,16 @@ async def test_a_job_keeps_everything_that_decides_its_model(database: Database)
     assert (row.model_type, row.algorithm, row.seed) == (PRICE_REGRESSOR, FOREST, 3)
     assert row.hyperparameters == recipe.settings()
     assert (row.features, row.parameter_hash) == (list(MODEL_FEATURES[:3]), FeatureParameters(14).hash)
+
+
+async def test_a_job_knows_the_user_who_asked_for_it_and_who_asked_again(database: Database) -> None:
+    asha, bala = await person(database, "asha"), await person(database, "bala")
+    job = await requested(database, replace(WANTED, started_by=asha.user_id))
+    async with database.transaction(None) as session:
+        again = await MLTrainingJobRepository(session).repeat(job, bala.user_id)
+    by = "SELECT started_by FROM ml_training_jobs WHERE id = :id"
+    assert await scalar(database, by, id=job) == asha.user_id
+    assert await scalar(database, by, id=again) == bala.user_id
 
 
 @pytest.mark.parametrize(

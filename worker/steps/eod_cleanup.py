@@ -95,9 +95,13 @@ def _expire(orders: OrderRepository, failed: Sequence[OrderRow], now: datetime) 
 
 
 async def _closes(session: AsyncSession, account: AccountRow, day: date, found: _Findings) -> Mapping[Symbol, Price]:
-    """Return the closes of what is held; a share without one of the day is valued at its last, and named."""
-    held = [Symbol(one.symbol) for one in await PositionRepository(session, account.user_id, account.id).open()]
+    """Return the closes of what is held, and value it by them; a share without one of the day counts at its last."""
+    rows = await PositionRepository(session, account.user_id, account.id).open()
+    positions = {Symbol(row.symbol): row for row in rows}
+    held = list(positions)
     last = await BarRepository(session).last_closes(day, held) if held else {}
+    for symbol, (_, close) in last.items():
+        positions[symbol].mark(close)
     found.without_close = [symbol for symbol in held if symbol not in last or last[symbol][0] != day]
     return {symbol: close for symbol, (_, close) in last.items()}
 

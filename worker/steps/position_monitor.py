@@ -49,6 +49,7 @@ async def position_monitor(resources: Resources, execution: Execution) -> Outcom
         ]
         for position, seen in shown:
             position.seen_price = seen.quote.last
+            position.mark(seen.quote.last)
         await tell(session, execution, [_notice(*one, today.day) for one in told])
     counts = Counter(alert for _, alert, _ in told)
     return done(

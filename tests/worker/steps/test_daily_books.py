@@ -42,6 +42,18 @@ async def test_a_day_of_a_purchase_counts_its_charges_and_what_is_held_at_the_cl
     )
 
 
+async def test_a_share_is_valued_at_the_close_until_it_is_sold(desk: Desk) -> None:
+    await desk.held()
+    await close(desk, DAY)
+    assert await desk.world.row("SELECT unrealized_pnl FROM positions") == (100,)
+    id_ = await desk.offered("118")
+    await desk.world.set_clock(desk.opens(NEXT))
+    await desk.run("submit", f"{id_}:1")
+    await desk.world.set_clock(desk.closes(NEXT, 15))
+    await desk.run("order_sync")
+    assert await desk.world.row("SELECT closed_at IS NOT NULL, unrealized_pnl FROM positions") == (True, 0)
+
+
 async def test_an_account_is_worth_its_cash_and_what_its_shares_would_bring(desk: Desk) -> None:
     await desk.held()
     await close(desk, DAY)

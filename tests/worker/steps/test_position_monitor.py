@@ -47,12 +47,13 @@ async def test_a_share_near_its_average_is_told_once_a_day(desk: Desk) -> None:
 async def test_a_move_since_the_last_look_is_told(desk: Desk) -> None:
     await held(desk, FALLEN, "100")
     await desk.run("position_monitor")
-    assert await desk.world.row("SELECT seen_price FROM positions") == (100,)
+    assert await desk.world.row("SELECT seen_price, unrealized_pnl FROM positions") == (100, 0)
     assert await told(desk) == []
     await held_at(desk, "104")
     await desk.run("position_monitor")
     ((event, _),) = await told(desk)
     assert event == "system_warning"
+    assert await desk.world.row("SELECT unrealized_pnl = 4 * quantity FROM positions") == (True,)
 
 
 async def held_at(desk: Desk, last: str) -> None:
