@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from config.environment import LEASE_SECONDS, LONGEST_LEASE, SHORTEST_LEASE, local_wanted
 from config.servers import ServerUrls, SettingsError, hide_password, server_urls
 
 # Dramatiq applies its shutdown timeout twice (workers, then consumers) and platforms kill after 30 s.
@@ -37,7 +38,7 @@ class WorkerSettings(BaseSettings):
     processes: int = Field(default=1, ge=1, le=64)
     threads: int = Field(default=8, ge=1, le=256)
     queues: Annotated[tuple[str, ...], NoDecode] = ("orders", "strategy", "ml", "default")
-    lease_seconds: float = Field(default=6, ge=1, le=300)
+    lease_seconds: float = Field(default=LEASE_SECONDS, ge=SHORTEST_LEASE, le=LONGEST_LEASE)
     shutdown_seconds: float = Field(default=12, ge=1, le=LONGEST_SHUTDOWN_SECONDS)
 
     @field_validator("queues", mode="before")
@@ -58,7 +59,6 @@ class SchedulerSettings(BaseSettings):
 class _General(BaseSettings):
     model_config = _environment("MUHURAT_")
 
-    local: bool = False
     prices: str | None = None
     log: LogForm = "json"
     log_level: LogLevel = "INFO"
@@ -97,10 +97,11 @@ class Settings:
 
 def read_settings() -> Settings:
     """Return the settings of this process. Raises SettingsError naming the first field that cannot be used."""
+    local = local_wanted(os.environ)
     general = _read(_General)
-    servers = server_urls(os.environ, local=general.local)
+    servers = server_urls(os.environ, local=local)
     return Settings(
-        local=general.local,
+        local=local,
         servers=servers,
         prices=general.prices,
         log=general.log,

@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Created, Line, Moment, Word
-from db.schedules import ScheduleRepository
 from trading.calendar import Calendar, Session
 
 EXCHANGE = "NSE"
@@ -96,6 +95,8 @@ class CalendarRepository:
         await self.session.execute(covered.on_conflict_do_update(index_elements=["exchange"], set_=values))
         await self.session.execute(delete(MarketSessionRow).where(MarketSessionRow.exchange == calendar.exchange))
         await self.session.execute(insert(MarketSessionRow), _rows_of(calendar))
+        from db.schedules import ScheduleRepository  # `muhurat status` reads the calendar and has no time for them
+
         await ScheduleRepository(self.session).replan(calendar)
 
 

@@ -5,8 +5,6 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from db import tables
-
 # A connection that idles inside a transaction holds locks of the money path: the server ends it.
 IDLE_IN_TRANSACTION_MS = 60_000
 CONNECT_SECONDS = 5
@@ -14,9 +12,6 @@ CONNECT_SECONDS = 5
 COMMAND_SECONDS = 60.0
 # Every statement of ours, prepared once a connection.
 PREPARED_STATEMENTS = 500
-
-# Whoever opens an engine knows every table: a foreign key names one that its own file does not import.
-METADATA = tables.metadata
 
 
 class DatabaseError(Exception):

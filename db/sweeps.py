@@ -6,23 +6,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import Bell
+from db.needs import MET, NEEDS
 
 _BELL = "task_name, queue, scheduled_for, id, generation"
 
-# A need is met by the newest success of a task due at or after a moment: of the same account, or of a parameter set.
-MET = """
-    CASE WHEN n.account THEN EXISTS (
-        SELECT FROM service_task_execution d WHERE d.task_name = n.task AND d.user_id = e.user_id
-          AND d.account_id = e.account_id AND d.scheduled_for >= n.after AND {status})
-    ELSE EXISTS (
-        SELECT FROM service_task_execution d WHERE d.task_name = n.task AND d.user_id IS NULL AND d.account_id IS NULL
-          AND d.subject = n.subject AND d.scheduled_for >= n.after AND {status}) END
-"""
 _LIVE = "d.status IN ('waiting', 'queued', 'running', 'retrying')"
-NEEDS = (
-    "jsonb_to_recordset(e.waiting_for) "
-    "AS n(task text, subject text, account bool, after timestamptz, repeats bool, newest bool)"
-)
 # A row that wants the newest answer waits while the account is being asked once more.
 _ASKED_AGAIN = f"""
     n.newest AND n.account AND EXISTS (

@@ -25,6 +25,7 @@ class Database:
 
         user_id: the user whose rows are visible; None is the system, which sees all.
         """
+        _know_every_table()
         async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
             await _enter(session, user_id, "off")
             yield session
@@ -39,6 +40,14 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+def _know_every_table() -> None:
+    """A foreign key names a table that its own file need not import: who writes rows knows all of them.
+
+    Who only reads does not need them, and `muhurat status` has no second to import them in.
+    """
+    from db import tables  # noqa: F401 - the classes register themselves
 
 
 async def _enter(session: AsyncSession, user_id: int | None, read_only: str) -> None:

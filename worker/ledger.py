@@ -18,8 +18,8 @@ from db.executions import Bell, Execution
 from db.hand_backs import HandBackRepository
 from db.transaction import Database
 from worker.bells.ringing import Bells
-from worker.messages import message_id
 from worker.record import Hide, Recorder, is_unstorable
+from worker.wire import message_id
 
 log = structlog.get_logger(__name__)
 

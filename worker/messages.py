@@ -1,14 +1,6 @@
-"""What may be sent: the table of tasks, and the message that rings for one execution.
-
-Actor names and the payload (id, scheduled_for, generation) are a wire format: add, drain, remove.
-"""
+"""What may be sent: the table of tasks. Their names are a wire format: add, drain, remove."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-
-from dramatiq import Message
-
-from db.executions import Bell
 
 QUEUES = ("orders", "strategy", "ml", "default")
 
@@ -58,37 +50,3 @@ LONGEST_BACKOFF_SECONDS = 900.0
 def backoff_seconds(task: Task, attempt: int) -> float:
     """Return the wait after a failed attempt (1 is the first)."""
     return min(task.backoff_seconds * 2.0 ** (attempt - 1), LONGEST_BACKOFF_SECONDS)
-
-
-def message_id(bell: Bell) -> str:
-    """Return the message's id, in Redis too: ringing the same bell twice is one message."""
-    return f"{bell.execution_id}.{bell.generation}"
-
-
-def encode(bell: Bell) -> bytes:
-    """Return the message of a bell as Dramatiq encodes it."""
-    id_ = message_id(bell)
-    message: Message[None] = Message(
-        queue_name=bell.queue,
-        actor_name=bell.task_name,
-        args=(bell.execution_id, bell.scheduled_for.astimezone(UTC).isoformat(), bell.generation),
-        kwargs={},
-        options={"redis_message_id": id_},
-        message_id=id_,
-    )
-    return message.encode()
-
-
-def bell_of(message: Message[None]) -> Bell:
-    """Return what a message rings for. Raises ValueError when its payload is not of the table's form."""
-    try:
-        execution_id, scheduled_for, generation = message.args
-        return Bell(
-            message.actor_name,
-            message.queue_name,
-            datetime.fromisoformat(scheduled_for),
-            int(execution_id),
-            int(generation),
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"message {message.message_id} of {message.actor_name}: not (id, slot, generation)") from error

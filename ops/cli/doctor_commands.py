@@ -31,10 +31,12 @@ def _checks() -> list["Check"]:
     from datetime import UTC, datetime
 
     from config.servers import SettingsError
+    from config.settings import read_settings
     from ops.cli.reach import with_servers
     from ops.doctor import Check, examine
 
     try:
+        read_settings()
         found = with_servers(lambda database, urls: examine(database, urls, lambda: datetime.now(UTC)))
     except SettingsError as error:
         return [Check("settings", "failed", str(error))]

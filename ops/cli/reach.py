@@ -1,16 +1,16 @@
 """How a command reaches the database that the environment names, and who runs it."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from config.environment import servers_here
 from config.servers import ServerUrls, SettingsError
-from config.settings import read_settings
-from db.engine import make_engine
+from db.engine import DatabaseError, make_engine
 from db.transaction import Database
-from ops.local import at_hand
 
 OPERATOR = "MUHURAT_OPERATOR"
 
@@ -28,9 +28,11 @@ def with_servers(work: Callable[[Database, ServerUrls], Awaitable[T]]) -> T:
     Ours are those of a running `muhurat up` of this folder, if there is one. Raises SettingsError, DatabaseError and
     whatever the work raises.
     """
-    settings = read_settings()
-    if settings.servers is not None:
-        return asyncio.run(_on(settings.servers, work))
+    named = servers_here()
+    if named is not None:
+        return asyncio.run(_on(named, work))
+    from ops.local import at_hand
+
     with at_hand() as servers:
         return asyncio.run(_on(ServerUrls(servers.database_url, servers.redis_url), work))
 
@@ -67,5 +69,10 @@ async def _on(urls: ServerUrls, work: Callable[[Database, ServerUrls], Awaitable
     database = Database(make_engine(urls.sqlalchemy, pool_size=2, application="muhurat command"))
     try:
         return await work(database, urls)
+    except socket.gaierror as error:  # asyncpg's; it does not say whose address was asked for
+        host = database.engine.url.host
+        raise DatabaseError(
+            f"the host {host!r} of DATABASE_URL has no address: correct its name, or check this machine's network"
+        ) from error
     finally:
         await database.close()

@@ -16,8 +16,8 @@ from tests.waiting import until
 from tests.worker.inside import open_ledger, running_worker
 from worker.bells.keys import claims_key
 from worker.bells.ringing import Bells
-from worker.messages import encode
 from worker.outcome import Outcome, done
+from worker.wire import encode
 
 ROW = "SELECT concat_ws(' ', status, attempt, generation) FROM service_task_execution WHERE id = :id"
 

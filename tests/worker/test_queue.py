@@ -17,8 +17,8 @@ from tests.waiting import until
 from tests.worker.inside import running_worker
 from worker.bells.keys import claims_key, messages_key, ready_key
 from worker.bells.ringing import Bells
-from worker.messages import encode
 from worker.outcome import Outcome, Refuse, Retry, done
+from worker.wire import encode
 
 COUNT = "SELECT count(*) FROM service_task_execution WHERE status = :status"
 

@@ -9,7 +9,8 @@ from redis.exceptions import RedisError
 from db.executions import Bell
 from worker.bells.keys import claims_key, messages_key, ready_key
 from worker.bells.scripts import ACKNOWLEDGE, GIVE_BACK, RING
-from worker.messages import QUEUES, encode, message_id
+from worker.messages import QUEUES
+from worker.wire import encode, message_id
 
 # Arguments of one script call: far below what a Lua stack takes, and short enough not to hold Redis up.
 CHUNK = 500

@@ -14,8 +14,9 @@ from dramatiq.errors import ConnectionClosed, DecodeError
 from db.executions import Bell
 from worker.bells.keys import claims_key, messages_key, ready_key
 from worker.ledger import Ledger
-from worker.messages import TASKS, bell_of
+from worker.messages import TASKS
 from worker.room import Room
+from worker.wire import bell_of
 
 # So long may a suspect hold others up until it has the process to itself; so long they work on before it tries again.
 ALONE_SECONDS = 10.0
