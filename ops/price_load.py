@@ -13,6 +13,14 @@ from worker.steps.prices import ROWS_A_STATEMENT, WHOLE_SHARE
 BAD_ROWS_NAMED = 20
 
 
+class NoBarsError(Exception):
+    """A load that found nothing to load."""
+
+    def __init__(self, spec: str, first: date, last: date) -> None:
+        self.spec, self.first, self.last = spec, first, last
+        super().__init__(f"{spec} has no bars from {first} to {last}: check what it holds, and --from and --to")
+
+
 async def load(database: Database, spec: str, first: date, last: date, actor: str) -> dict[str, Any]:
     """Load what a source has of a span. Returns what was loaded. Raises PriceSourceError."""
     async with database.reading(None) as session:

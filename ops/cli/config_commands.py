@@ -10,7 +10,19 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 Owner = Annotated[str, typer.Option("--user", metavar="EMAIL", help="Whose configuration, by e-mail or id.")]
-Version = Annotated[int | None, typer.Option(metavar="N", min=1, help="A version; unset: the current one.")]
+Version = Annotated[
+    int | None, typer.Option(metavar="N", min=1, max=o.LARGEST_INTEGER, help="A version; unset: the current one.")
+]
+Before = Annotated[
+    int | None,
+    typer.Option("--from", metavar="N", min=1, max=o.LARGEST_INTEGER, help="A version; unset: the defaults."),
+]
+After = Annotated[
+    int | None,
+    typer.Option("--to", metavar="N", min=1, max=o.LARGEST_INTEGER, help="A version; unset: the current one."),
+]
+
+_TASKS = "task_schedule"
 
 config = typer.Typer(
     no_args_is_help=True, help="What a user trades by. A change is for executions that begin after it."
@@ -31,7 +43,7 @@ def show(user: Owner, version: Version = None, json: o.Json = False) -> None:
     found, tasks = _read(user, look)
     values = to_json(found.config)
     if json:
-        print_json({"version": found.version, "config": values, "task_schedule": tasks, "reserved": sorted(RESERVED)})
+        print_json({"version": found.version, "config": values, _TASKS: tasks, "reserved": sorted(RESERVED)})
         return
     print_rows(f"Configuration of {user}, version {found.version}", _by_purpose(values))
     typer.echo("tasks: " + ", ".join(f"{task} {'on' if fires else 'OFF'}" for task, fires in tasks.items()))
@@ -90,13 +102,11 @@ def reset(user: Owner, as_: o.As = None, json: o.Json = False) -> None:
 
 
 @config.command()
-def diff(
-    user: Owner,
-    first: Annotated[int | None, typer.Option("--from", metavar="N", help="A version; unset: the defaults.")] = None,
-    last: Annotated[int | None, typer.Option("--to", metavar="N", help="A version; unset: the current one.")] = None,
-    json: o.Json = False,
-) -> None:
-    """Show the fields that differ between two versions, or from the defaults."""
+def diff(user: Owner, first: Before = None, last: After = None, json: o.Json = False) -> None:
+    """Show the fields that differ between two versions, or from the defaults; with these also the tasks, as they are.
+
+    Which tasks fire is no part of a version: the audit log has who switched them.
+    """
     from ops.cli.tables import print_json, print_rows
     from trading.config import DEFAULTS
     from trading.config_changes import difference
@@ -104,7 +114,9 @@ def diff(
     async def look(session: "AsyncSession", user_id: int) -> Any:
         configs = _configs(session)
         before = (await configs.snapshot(user_id, first)).config if first is not None else DEFAULTS
-        return difference(before, (await configs.snapshot(user_id, last)).config)
+        found = difference(before, (await configs.snapshot(user_id, last)).config)
+        tasks = await configs.task_schedule(user_id) if (first, last) == (None, None) else {}
+        return found | _switched_off(tasks)
 
     found = _read(user, look)
     if json:
@@ -112,6 +124,8 @@ def diff(
         return
     rows = [{"field": name, "before": _said(old), "after": _said(new)} for name, (old, new) in found.items()]
     print_rows("Differences", rows, empty="none")
+    if (first, last) != (None, None):
+        typer.echo("which tasks fire is no part of a version: `muhurat config diff` without one has those that do not")
 
 
 @config.command()
@@ -148,6 +162,12 @@ def _by_purpose(values: dict[str, Any]) -> list[dict[str, Any]]:
         for purpose, names in GROUPS.items()
         for name in names
     ]
+
+
+def _switched_off(tasks: dict[str, bool]) -> dict[str, Any]:
+    """Return how tasks differ from the default, which is that all of them fire."""
+    off = {task: fires for task, fires in tasks.items() if not fires}
+    return {_TASKS: [dict.fromkeys(off, True), off]} if off else {}
 
 
 def _configs(session: "AsyncSession") -> Any:
@@ -193,7 +213,7 @@ def _pair(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
         raise typer.BadParameter(f"{text!r} is no FIELD=VALUE: write it like rsi_oversold=28")
-    if name.strip() != "task_schedule":
+    if name.strip() != _TASKS:
         return name.strip(), value
     try:
         return name.strip(), None if value.strip() in ("", "off", "null", "none") else loads(value)

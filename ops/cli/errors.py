@@ -1,6 +1,7 @@
 """What a person reads when something goes wrong: one line saying what, where and the cure. The one catching place."""
 
 import errno
+import socket
 
 from alembic.util import CommandError
 from asyncpg import PostgresError
@@ -13,6 +14,7 @@ from config.servers import SettingsError, hide_password
 from db.engine import DatabaseError
 from ops.cli.upping import ReleaseError
 from ops.local import LocalServerError
+from ops.price_load import NoBarsError
 from ops.procfile import ProcfileError
 from ops.replay.drive import DoorError, StalledError
 from ops.replay.plan import ReplayError
@@ -24,7 +26,15 @@ FAILED, BAD_INPUT = 1, 2
 
 # Errors of ours that say all three themselves.
 _BAD_INPUT_KINDS = (ReplayError, PriceSourceError, ConfigError, ProcfileError, TradingError)
-_FAILED_KINDS = (DatabaseError, LocalServerError, DoorError, StalledError, ReleaseError, TrainingNotDoneError)
+_FAILED_KINDS = (
+    DatabaseError,
+    LocalServerError,
+    DoorError,
+    StalledError,
+    ReleaseError,
+    TrainingNotDoneError,
+    NoBarsError,
+)
 
 _CURES = {
     errno.EACCES: "check the rights of that place, or work from a folder that you may write to",
@@ -72,6 +82,8 @@ def _explain_foreign(error: BaseException) -> tuple[str, int] | None:
         return f"Redis: {_first_line(error)}; {_CHECK_SERVER}", FAILED
     if isinstance(error, TimeoutError):
         return f"a server did not answer in time; {_CHECK_SERVER}", FAILED
+    if isinstance(error, socket.gaierror):
+        return f"a host has no address: {error.strerror}; check the hosts in DATABASE_URL and REDIS_URL", FAILED
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         cure = _CURES.get(error.errno or 0, _CHECK_SERVER if isinstance(error, ConnectionError) else "")

@@ -1,6 +1,6 @@
 """`muhurat calendar` and `muhurat prices`: which days trade, and which bars are there."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,8 +26,7 @@ def show_calendar(first: o.First = None, last: o.Last = None, json: o.Json = Fal
     from ops.cli.tables import print_json, print_rows
 
     known: Calendar = reading(lambda session: CalendarRepository(session).load())
-    today = datetime.now().astimezone().date()
-    begins, ends = _span(known, first, last, today)
+    begins, ends = _span(known, first, last, exchange_today())
     days = _unusual(known, begins, ends)
     found = {"exchange": known.exchange, "first": known.first, "last": known.last, "from": begins, "to": ends}
     sessions = len(known.sessions_between(begins, ends))
@@ -51,7 +50,7 @@ def import_calendar(
     from ops.cli.tables import say_done
     from trading.calendar_file import read_calendar
 
-    imported = read_calendar(file.read_text(encoding="utf-8"))
+    imported = read_calendar(_text_of(file))
     if imported.exchange != EXCHANGE:
         raise typer.BadParameter(f"{file} is of {imported.exchange}: give the calendar of {EXCHANGE}")
 
@@ -116,27 +115,56 @@ def load_prices(
     """Load daily bars; those of the same symbol and day are replaced, so running it again changes nothing."""
     from ops.cli.reach import operator_named, with_database
     from ops.cli.tables import print_json
-    from ops.price_load import load
+    from ops.price_load import NoBarsError, load
 
     actor = operator_named(as_)
-    ends = last.date() if last else datetime.now().astimezone().date()
+    ends = last.date() if last else exchange_today()
     begins = first.date() if first else ends - timedelta(days=5 * 365)
+    _check_order(begins, ends)
     spec = source if ":" in source and not Path(source).exists() else f"folder:{source}"
     done = with_database(lambda database: load(database, spec, begins, ends, actor))
     if json:
         print_json(done)
-        return
+    else:
+        _say_loaded(done)
+    if not done["bars"]:
+        raise NoBarsError(spec, begins, ends)
+
+
+def exchange_today() -> date:
+    """Return the exchange's date, wherever the machine stands."""
+    from trading.calendar import exchange_day
+
+    return exchange_day(datetime.now(UTC))
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise typer.BadParameter(f"{file}, line {line}, is no UTF-8 text: save the file as UTF-8") from None
+
+
+def _say_loaded(done: dict[str, Any]) -> None:
     typer.echo(f"{done['bars']} bars of {done['symbols']} symbols, {done['first_day']} to {done['last_day']}")
     for row in done["bad_rows"]:
         typer.echo(f"left out: {row}")
 
 
 def _span(known: "Calendar", first: datetime | None, last: datetime | None, today: date) -> tuple[date, date]:
-    begins = first.date() if first else max(known.first, date(today.year, 1, 1))
+    """Return the days to show. Raises CalendarUncovered for a first day that no calendar is loaded for."""
+    year = (last.date() if last else today).year
+    begins = first.date() if first else max(known.first, date(year, 1, 1))
+    known.is_session(begins)
     ends = last.date() if last else min(known.last, date(begins.year, 12, 31))
-    if begins > ends:
-        raise typer.BadParameter(f"{begins} is after {ends}: give --from and --to in order")
+    _check_order(begins, ends)
     return begins, ends
+
+
+def _check_order(first: date, last: date) -> None:
+    if first > last:
+        raise typer.BadParameter(f"{first} is after {last}: give --from and --to in order")
 
 
 def _unusual(known: "Calendar", first: date, last: date) -> list[dict[str, Any]]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from ops.training import Wish
 
 BOTH, BARS = "both", "bars"
-_DAY = ["%Y-%m-%d"]
 
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="verdict_classifier or price_regressor.")]
 Version = Annotated[str, typer.Argument(metavar="VERSION", help="Such as v3; `muhurat ml jobs` lists them.")]
@@ -32,12 +31,13 @@ Features = Annotated[str | None, typer.Option(metavar="NAME,...", help="Of the f
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=NUMBER", help="A hyperparameter; may be repeated.")
 ]
-Until = Annotated[
-    datetime | None, typer.Option(formats=_DAY, metavar="DAY", help="Learn nothing that was not known by then.")
-]
-Seed = Annotated[int, typer.Option(min=0, help="Same lessons and seed, same model.")]
+Seed = Annotated[int, typer.Option(min=0, max=o.LARGEST_INTEGER, help="Same lessons and seed, same model.")]
 Notes = Annotated[str | None, typer.Option(help="What this training is for.")]
-Again = Annotated[int | None, typer.Option(metavar="JOB", help="Ask for a job once more; every other choice is its.")]
+Again = Annotated[
+    int | None,
+    typer.Option(min=1, max=o.LARGEST_ID, metavar="JOB", help="Ask for a job once more; every other choice is its."),
+]
+Before = Annotated[int | None, typer.Option(min=1, max=o.LARGEST_ID, metavar="JOB", help="Go on before this job.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Show what it says until it ends.")]
 
 ml = typer.Typer(no_args_is_help=True, help="Models: training jobs, versions, and which one has a say.")
@@ -50,7 +50,7 @@ def train(
     data: Data = BARS,
     features: Features = None,
     setting: Settings = None,
-    until: Until = None,
+    until: o.Until = None,
     seed: Seed = 7,
     notes: Notes = None,
     again: Again = None,
@@ -77,8 +77,8 @@ def train(
         algorithm,
         seed,
         dict(_number(text) for text in setting or []),
-        None if data == BARS else Path(data).read_bytes(),
-        tuple(name.strip() for name in features.split(",")) if features else None,
+        None if data == BARS else _bytes_of(Path(data)),
+        tuple(name.strip() for name in features.split(",")) if features is not None else None,
         until.date() if until else None,
         notes,
     )
@@ -87,11 +87,7 @@ def train(
 
 
 @ml.command("jobs")
-def list_jobs(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")] = 20,
-    before: Annotated[int | None, typer.Option(metavar="JOB", help="Go on before this job.")] = None,
-    json: o.Json = False,
-) -> None:
+def list_jobs(limit: o.Limit = 20, before: Before = None, json: o.Json = False) -> None:
     """List trainings, newest first, with the version each made."""
     from db.training_jobs import MLTrainingJobRepository
     from ops.cli.reach import reading
@@ -122,7 +118,8 @@ def show(
     if what.isdecimal():
         from db.training_jobs import MLTrainingJobRepository
 
-        job = reading(lambda session: MLTrainingJobRepository(session).show(int(what)))
+        job_id = o.whole_number("job", what)
+        job = reading(lambda session: MLTrainingJobRepository(session).show(job_id))
         if job is None:
             raise typer.BadParameter(f"there is no job {what}: see `muhurat ml jobs`")
         show_job(job, as_json=json)
@@ -210,6 +207,14 @@ def _models(session: "AsyncSession") -> "MLModelRepository":
     from db.models import MLModelRepository
 
     return MLModelRepository(session)
+
+
+def _bytes_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        raise typer.BadParameter(f"--data {file}: {said}; give {BARS}, or a CSV file of past trades") from None
 
 
 def _number(text: str) -> tuple[str, int | float]:

@@ -1,12 +1,13 @@
 """How `muhurat ml` prints jobs and versions."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import typer
 
 from db.models import MLModelRow
-from ops.cli.tables import print_facts, print_json, print_rows
+from ops.cli.tables import print_facts, print_json, print_rows, said
 from ops.training import TrainingNotDoneError, no_worker
 
 
@@ -25,12 +26,12 @@ def tell_jobs(jobs: Sequence[Mapping[str, Any]], workers: int, *, waited: bool, 
 
 
 def show_job(job: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print a job with its log."""
+    """Print a job with its log. As JSON its lines keep their times in UTC."""
     if as_json:
         print_json({"job": job})
         return
     print_facts(f"Training job {job['id']} (times in IST)", {name: job[name] for name in job if name != "logs"})
-    typer.echo(job["logs"] or "it has said nothing yet")
+    typer.echo("\n".join(map(_in_exchange_time, (job["logs"] or "it has said nothing yet").splitlines())))
 
 
 def show_version(row: MLModelRow, *, as_json: bool) -> None:
@@ -51,3 +52,13 @@ def show_version(row: MLModelRow, *, as_json: bool) -> None:
         for number, line in enumerate(zip(*deciles.values(), strict=True), 1)
     ]
     print_rows("By decile of what it says, lowest first", rows)
+
+
+def _in_exchange_time(line: str) -> str:
+    """Return a line of a log with its moment as people read it. The first may have lost its beginning."""
+    moment, _, text = line.partition(" ")
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return line
+    return f"{said(at)} {text}" if at.tzinfo else line

@@ -1,5 +1,6 @@
 """`muhurat users` and `muhurat accounts`: who trades, and the switches that start, stop and block."""
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,16 +11,20 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 Email = Annotated[str, typer.Argument(metavar="EMAIL", help="A user, by e-mail or id.")]
-AccountId = Annotated[int, typer.Argument(metavar="ACCOUNT", help="An account's id, as `muhurat accounts` lists it.")]
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")]
-After = Annotated[int, typer.Option(min=0, metavar="ID", help="Go on after this id.")]
+AccountId = Annotated[
+    int,
+    typer.Argument(min=1, max=o.LARGEST_ID, metavar="ACCOUNT", help="An account's id, as `muhurat accounts` lists it."),
+]
+
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_LONGEST_ADDRESS = 255  # as the column keeps
 
 users = typer.Typer(invoke_without_command=True, help="Users: list, add, start and stop their service.")
 accounts = typer.Typer(invoke_without_command=True, help="Accounts: list, block and unblock.")
 
 
 @users.callback()
-def list_users(context: typer.Context, limit: Limit = 50, after: After = 0, json: o.Json = False) -> None:
+def list_users(context: typer.Context, limit: o.Limit = 50, after: o.After = 0, json: o.Json = False) -> None:
     """List users with their service."""
     if context.invoked_subcommand is not None:
         return
@@ -45,13 +50,15 @@ def add_user(
     from ops.cli.tables import say_done
     from trading.config import DEFAULTS
 
+    address = _address(email)
+
     async def add(session: "AsyncSession", actor: str) -> dict[str, Any]:
-        if "@" not in email or await LookupRepository(session).user_id(email) is not None:
-            raise typer.BadParameter(f"{email!r} is no e-mail address, or a user has it: see `muhurat users`")
+        if await LookupRepository(session).user_id(address) is not None:
+            raise typer.BadParameter(f"{address!r} is taken: see `muhurat users`, or give another address")
         now = (await ClockRepository(session).read()).now
-        made = await UserRepository(session).sign_up(email, name or email.partition("@")[0], DEFAULTS, now)
-        await _audit(session, actor, "create", "user", made.user_id, made.user_id, {"email": email})
-        return {"user_id": made.user_id, "account_id": made.account_id, "email": email.strip().lower()}
+        made = await UserRepository(session).sign_up(address, name or email.strip().partition("@")[0], DEFAULTS, now)
+        await _audit(session, actor, "create", "user", made.user_id, made.user_id, {"email": address})
+        return {"user_id": made.user_id, "account_id": made.account_id, "email": address}
 
     say_done(changing(as_, add), "signed up; start the service with `muhurat users start`", as_json=json)
 
@@ -69,7 +76,7 @@ def stop_user(email: Email, as_: o.As = None, json: o.Json = False) -> None:
 
 
 @accounts.callback()
-def list_accounts(context: typer.Context, user: o.User = None, limit: Limit = 50, json: o.Json = False) -> None:
+def list_accounts(context: typer.Context, user: o.User = None, limit: o.Limit = 50, json: o.Json = False) -> None:
     """List accounts with cash, positions and live orders."""
     if context.invoked_subcommand is not None:
         return
@@ -79,7 +86,7 @@ def list_accounts(context: typer.Context, user: o.User = None, limit: Limit = 50
     from ops.cli.status import user_named
 
     async def look(session: "AsyncSession") -> Any:
-        user_id = await user_named(LookupRepository(session), user) if user else None
+        user_id = await user_named(LookupRepository(session), user) if user is not None else None
         return await OverviewRepository(session, user_id).accounts(limit + 1)
 
     _print("accounts", reading(look), limit, as_json=json)
@@ -95,6 +102,14 @@ def block_account(account: AccountId, as_: o.As = None, json: o.Json = False) ->
 def unblock_account(account: AccountId, as_: o.As = None, json: o.Json = False) -> None:
     """Let a blocked account trade again."""
     _set_status(account, "active", as_, as_json=json)
+
+
+def _address(text: str) -> str:
+    """Return an e-mail address as it is stored. Raises typer.BadParameter for what no mail can be sent to."""
+    address = text.strip().lower()
+    if not _ADDRESS.fullmatch(address) or len(address) > _LONGEST_ADDRESS:
+        raise typer.BadParameter(f"{text!r} is no e-mail address: write it like asha@example.org")
+    return address
 
 
 def _switch(email: str, as_: str | None, *, running: bool, as_json: bool) -> None:

@@ -8,10 +8,11 @@ import typer
 
 from ops.cli import options as o
 
-Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")]
 Before = Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on where the last list ended.")]
 Symbol = Annotated[str | None, typer.Option(metavar="SYMBOL", help="One symbol.")]
 Status = Annotated[str | None, typer.Option(metavar="STATUS", help="One status.")]
+Execution = Annotated[int, typer.Argument(min=1, max=o.LARGEST_ID, metavar="EXECUTION", help="An execution's id.")]
+Order = Annotated[int, typer.Argument(min=1, max=o.LARGEST_ID, metavar="ORDER", help="An order's id.")]
 
 executions = typer.Typer(no_args_is_help=True, help="Runs of tasks: what ran, when, and how it ended.")
 orders = typer.Typer(no_args_is_help=True, help="Orders, every step of their life, their fills.")
@@ -25,19 +26,21 @@ def list_executions(
     user: o.User = None,
     task: Annotated[str | None, typer.Option(metavar="TASK", help="One task, such as buy_orders.")] = None,
     status: Status = None,
-    day: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], metavar="DAY", help="Slots of one day.")] = None,
-    limit: Limit = 30,
+    day: o.Day = None,
+    limit: o.Limit = 30,
     before: Before = None,
     json: o.Json = False,
 ) -> None:
     """List executions, newest slot first."""
+    from db.executions import STATUSES
     from trading.calendar import ist
+    from worker.messages import TASKS
 
     slot, execution_id = _slot_cursor(before)
     first = ist(day.date(), day.time()) if day else None
     wanted = {
-        "task": task,
-        "status": status,
+        "task": o.known_word("--task", task, TASKS),
+        "status": o.known_word("--status", status, STATUSES),
         "first": first,
         "last": first + timedelta(days=1) if first else None,
         "before_slot": slot,
@@ -50,7 +53,7 @@ def list_executions(
 
 
 @executions.command("show")
-def show_execution(execution_id: int, json: o.Json = False) -> None:
+def show_execution(execution_id: Execution, json: o.Json = False) -> None:
     """Show one execution: attempts, errors with the end of their trace, follow-ups, orders, log lines."""
     found = _found(None, lambda lookups, _: lookups.execution(execution_id))
     _print_one("execution", execution_id, found, as_json=json)
@@ -61,18 +64,21 @@ def list_orders(
     user: o.User = None,
     status: Status = None,
     symbol: Symbol = None,
-    limit: Limit = 30,
+    limit: o.Limit = 30,
     before: Before = None,
     json: o.Json = False,
 ) -> None:
     """List orders, newest first."""
-    wanted = {"status": status, "symbol": symbol, "before": _id_cursor(before)}
+    from trading.orders import OrderState
+
+    known = o.known_word("--status", status, [state.value for state in OrderState])
+    wanted = {"status": known, "symbol": symbol, "before": _id_cursor(before)}
     rows = _found(user, lambda lookups, user_id: lookups.orders(limit + 1, user_id=user_id, **wanted))
     _print("orders", rows, limit, as_json=json)
 
 
 @orders.command("show")
-def show_order(order_id: int, json: o.Json = False) -> None:
+def show_order(order_id: Order, json: o.Json = False) -> None:
     """Show one order: the decision it came from, every step, its fills."""
     found = _found(None, lambda lookups, _: lookups.order(order_id))
     _print_one("order", order_id, found, as_json=json)
@@ -83,7 +89,7 @@ def list_positions(
     user: o.User = None,
     open_: Annotated[bool | None, typer.Option("--open/--closed", help="Only open or only closed ones.")] = None,
     symbol: Symbol = None,
-    limit: Limit = 30,
+    limit: o.Limit = 30,
     before: Before = None,
     json: o.Json = False,
 ) -> None:
@@ -102,7 +108,7 @@ def _found(user: str | None, look: Callable[[Any, int | None], Awaitable[Any]]) 
     async def work(database: Database) -> Any:
         async with database.reading(None) as session:
             lookups = LookupRepository(session)
-            return await look(lookups, await user_named(lookups, user) if user else None)
+            return await look(lookups, await user_named(lookups, user) if user is not None else None)
 
     return with_database(work)
 
@@ -139,18 +145,18 @@ def _print_one(what: str, id_: int, found: dict[str, Any] | None, *, as_json: bo
 
 
 def _id_cursor(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdigit():
-        raise typer.BadParameter(f"--before {text}: give the id that the last list named")
-    return int(text)
+    return None if text is None else o.whole_number("--before", text)
 
 
 def _slot_cursor(text: str | None) -> tuple[datetime | None, int | None]:
     if text is None:
         return None, None
+    cure = f"--before {text}: give the cursor that the last list named, like 2026-01-05T03:45:00+00:00/71"
     slot, _, execution_id = text.rpartition("/")
     try:
-        return datetime.fromisoformat(slot), int(execution_id)
+        at = datetime.fromisoformat(slot)
     except ValueError:
-        raise typer.BadParameter(f"--before {text}: give the cursor that the last list named") from None
+        raise typer.BadParameter(cure) from None
+    if at.tzinfo is None:  # whose clock it was read from, nobody knows
+        raise typer.BadParameter(f"{cure}; it has no time zone")
+    return at, o.whole_number("--before", execution_id)

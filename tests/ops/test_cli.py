@@ -2,8 +2,10 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from db.engine import DatabaseError
 from ops.cli import run
 from ops.cli.errors import explain
 from ops.local import LocalServerError
+from ops.price_load import NoBarsError
 from trading.config import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -88,6 +91,19 @@ def test_a_server_that_is_not_there_is_one_line_without_its_password(tmp_path: P
     assert "secret" not in done.stderr
 
 
+def test_a_host_that_nobody_knows_is_named_with_the_cure(tmp_path: Path) -> None:
+    done = muhurat(
+        "status",
+        cwd=tmp_path,
+        DATABASE_URL="postgresql://me:secret@no-such-host.invalid/x",
+        REDIS_URL="redis://127.0.0.1:1",
+    )
+    assert done.returncode == 1
+    assert "the host 'no-such-host.invalid' of DATABASE_URL has no address: correct its name" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "secret" not in done.stderr
+
+
 @pytest.mark.parametrize("environment", [{}, {"DATABASE_URL": "postgresql://localhost/x"}, {"REDIS_URL": "redis://h"}])
 def test_migrate_wants_both_addresses(environment: dict[str, str], tmp_path: Path) -> None:
     done = muhurat("migrate", cwd=tmp_path, **environment)
@@ -113,6 +129,8 @@ def test_a_trace_is_shown_only_when_asked_for(tmp_path: Path) -> None:
         (OSError(errno.EADDRINUSE, "Address already in use", "127.0.0.1:80"), 1, "another program"),
         (PermissionError(errno.EACCES, "Permission denied", "/x/y"), 1, "/x/y: permission denied"),
         (OSError("at redis://:secret@h"), 1, "redis://:***@h"),
+        (socket.gaierror(-2, "Name or service not known"), 1, "check the hosts in DATABASE_URL and REDIS_URL"),
+        (NoBarsError("folder:x", date(2024, 1, 1), date(2024, 1, 2)), 1, "folder:x has no bars from 2024-01-01"),
         (LookupError("no calendar of NSE is loaded"), 1, "calendar"),
     ],
 )

@@ -76,3 +76,29 @@ async def test_tasks_are_switched_for_one_user(database: Database, muhurat: Comm
     await muhurat("config", "set", 'task_schedule={"buy_orders": false}', *ASHA, "--as", "ravi")
     assert (await muhurat.json("config", "show", *ASHA))["task_schedule"]["buy_orders"] is False
     assert "buy_orders OFF" in await muhurat("config", "show", *ASHA)
+
+
+async def test_the_difference_from_the_defaults_has_the_tasks_that_are_off(
+    database: Database, muhurat: Commands
+) -> None:
+    await person(database)
+    await muhurat("config", "set", "rsi_oversold=28", 'task_schedule={"buy_orders": false}', *ASHA, "--as", "ravi")
+    assert await muhurat.json("config", "diff", *ASHA) == {
+        "rsi_oversold": [30.0, 28.0],
+        "task_schedule": [{"buy_orders": True}, {"buy_orders": False}],
+    }
+    assert "task_schedule" in await muhurat("config", "diff", *ASHA)
+    assert await muhurat.json("config", "diff", *ASHA, "--from", "1", "--to", "2") == {"rsi_oversold": [30.0, 28.0]}
+    assert "no part of a version" in await muhurat("config", "diff", *ASHA, "--from", "1")
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [(("show", "--version"), "'--version'"), (("diff", "--from"), "'--from'"), (("diff", "--to"), "'--to'")],
+)
+async def test_a_version_that_no_row_can_have_is_bad_input(
+    database: Database, muhurat: Commands, words: tuple[str, str], option: str
+) -> None:
+    await person(database)
+    said = await muhurat("config", *words, "9999999999", *ASHA, code=2)
+    assert option in said

@@ -127,8 +127,7 @@ async def test_jobs_and_versions_are_listed_and_shown(market: World, muhurat: Co
 async def test_what_cannot_be_trained_is_refused_at_once(
     market: World, muhurat: Commands, words: tuple[str, ...], said: str
 ) -> None:
-    code = 1 if "--data" in words else 2
-    assert said in await muhurat("ml", "train", *words, *AS, code=code)
+    assert said in await muhurat("ml", "train", *words, *AS, code=2)
     assert await market.rows("SELECT 1 FROM ml_training_jobs") == []
 
 
@@ -205,3 +204,36 @@ async def test_a_killed_training_can_be_asked_for_again(market: World, muhurat: 
     assert (again["status"], again["seed"], again["notes"]) == ("pending", 3, f"job {killed} again")
     outcome = await run_job(market, again["id"])
     assert outcome.details["version"] == "v1"
+
+
+async def test_the_log_of_a_job_is_shown_in_the_time_of_its_title(market: World, muhurat: Commands) -> None:
+    job = (await muhurat.json("ml", "train", "--type", "verdict_classifier", *AS))["jobs"][0]["id"]
+    await market.change(
+        "UPDATE ml_training_jobs SET logs = 'cut off\n2024-01-02T20:00:00Z attempt 1.1 begins\n2024-01-02 odd\n'"
+    )
+    said = await muhurat("ml", "show", str(job))
+    assert "times in IST" in said
+    assert said.splitlines()[-3:] == ["cut off", "2024-01-03 01:30:00 attempt 1.1 begins", "2024-01-02 odd"]
+
+
+async def test_a_file_that_cannot_be_read_is_bad_input(market: World, muhurat: Commands, tmp_path: Path) -> None:
+    for data, said in ((tmp_path, "is a directory"), (tmp_path / "none.csv", "no such file")):
+        error = await muhurat("ml", "train", "--data", str(data), *AS, code=2)
+        assert f"--data {data}: {said}" in error
+        assert "give bars, or a CSV file of past trades" in error
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("show", "99999999999999999999"), "job 99999999999999999999: give an id from 1"),
+        (("jobs", "--before", "99999999999999999999"), "'--before'"),
+        (("train", "--again", "99999999999999999999", *AS), "'--again'"),
+        (("train", "--seed", "9999999999", *AS), "'--seed'"),
+        (("train", "--features", "", *AS), "feature"),
+    ],
+)
+async def test_a_number_that_no_row_can_have_is_bad_input(
+    market: World, muhurat: Commands, words: tuple[str, ...], named: str
+) -> None:
+    assert named in await muhurat("ml", *words, code=2)

@@ -29,8 +29,18 @@ async def test_a_user_is_signed_up_started_and_stopped_by_name(database: Databas
 
 async def test_one_address_is_one_user(database: Database, muhurat: Commands) -> None:
     await person(database)
-    assert "a user has it" in await muhurat("users", "add", "ASHA@example.org", "--as", "ravi", code=2)
+    assert "'asha@example.org' is taken" in await muhurat("users", "add", "ASHA@example.org", "--as", "ravi", code=2)
     assert await scalar(database, "SELECT count(*) FROM users") == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["a b@", "asha", "@example.org", "asha@", "as ha@example.org", "a@b@c", "a" * 251 + "@b.in"]
+)
+async def test_what_no_mail_can_be_sent_to_is_refused_as_that(
+    database: Database, muhurat: Commands, address: str
+) -> None:
+    assert "is no e-mail address: write it like" in await muhurat("users", "add", address, "--as", "ravi", code=2)
+    assert await scalar(database, "SELECT count(*) FROM users") == 0
 
 
 async def test_an_account_is_blocked_and_unblocked_by_name(database: Database, muhurat: Commands) -> None:
@@ -54,3 +64,19 @@ async def test_nothing_changes_without_a_name(database: Database, muhurat: Comma
 
 async def test_an_account_that_is_not_there_is_one_line(database: Database, muhurat: Commands) -> None:
     assert "no account 99" in await muhurat("accounts", "block", "99", "--as", "ravi", code=2)
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("accounts", "block", "99999999999999999999", "--as", "ravi"), "'ACCOUNT'"),
+        (("accounts", "unblock", "0", "--as", "ravi"), "'ACCOUNT'"),
+        (("users", "--after", "99999999999999999999"), "'--after'"),
+    ],
+)
+async def test_a_number_that_no_row_can_have_is_bad_input(
+    database: Database, muhurat: Commands, words: tuple[str, ...], option: str
+) -> None:
+    said = await muhurat(*words, code=2)
+    assert option in said
+    assert "Input should be" in said

@@ -133,6 +133,18 @@ async def test_orders_and_positions_can_be_narrowed(database: Database, muhurat:
         (("orders", "show", "99"), "no order 99"),
         (("orders", "list", "--before", "x"), "--before x"),
         (("executions", "list", "--before", "x"), "--before x"),
+        (("executions", "list", "--before", "2024-01-02T09:00:00/7"), "it has no time zone"),
+        (("executions", "list", "--before", "2024-01-02T09:00:00+00:00/99999999999999999999"), "--before 99999"),
+        (("executions", "list", "--day", "0001-01-01"), "give a year from 1900 to 2199"),
+        (("executions", "list", "--day", "9999-12-31"), "give a year from 1900 to 2199"),
+        (("executions", "list", "--status", "bogus"), "--status 'bogus': use one of waiting, queued, running"),
+        (("executions", "list", "--task", "bogus"), "--task 'bogus': use one of prices, analysis, buy_orders"),
+        (("executions", "show", "99999999999999999999"), "'EXECUTION': Input should be less than or equal to"),
+        (("orders", "list", "--status", "bogus"), "--status 'bogus': use one of planned, denied"),
+        (("orders", "list", "--before", "99999999999999999999"), "--before 99999999999999999999: give an id from 1"),
+        (("orders", "list", "--before", "\N{SUPERSCRIPT TWO}"), "give an id from 1"),
+        (("positions", "list", "--before", "0"), "give an id from 1"),
+        (("orders", "show", "99999999999999999999"), "'ORDER': Input should be less than or equal to"),
     ],
 )
 async def test_what_is_not_there_is_one_line_with_the_cure(
