@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.sweeps import MET, NEEDS
+from db.needs import MET, NEEDS
 from trading.orders import LIVE
 
 _LIVE = "('" + "', '".join(sorted(LIVE)) + "')"
@@ -16,10 +16,11 @@ _LIVE = "('" + "', '".join(sorted(LIVE)) + "')"
 _MINE = "(CAST(:user_id AS bigint) IS NULL OR {} = :user_id)"
 
 _MOMENT = text(
-    """
+    f"""
     SELECT market_now() AS market_now, now() AS machine_now, EXISTS (SELECT FROM market_clock) AS replay,
            (SELECT max(day) FROM price_days WHERE whole) AS prices_until,
-           (SELECT count(*) FROM error_logs WHERE NOT resolved AND occurred_at > now() - interval '1 day') AS errors
+           (SELECT count(*) FROM error_logs e WHERE NOT e.resolved AND e.occurred_at > now() - interval '1 day'
+            AND {_MINE.format("e.user_id")}) AS errors
     """
 )
 
@@ -68,13 +69,15 @@ _LIVE_ORDERS = text(
 _FAILED_ORDERS = text(f"SELECT count(*) FROM orders o WHERE o.status = 'failed' AND {_MINE.format('o.user_id')}")
 
 _SCHEDULERS = text(
-    "SELECT name, extract(epoch FROM now() - seen_at)::float8 AS seconds FROM scheduler_processes "
+    "SELECT name, greatest(extract(epoch FROM now() - seen_at), 0)::float8 AS seconds FROM scheduler_processes "
     "WHERE stopped_at IS NULL AND seen_at > now() - interval '1 hour' ORDER BY name"
 )
 
 _WORKERS = text(
     """
     SELECT name, queues, extract(epoch FROM lease_until - now())::float8 AS lease_seconds,
+           CASE WHEN gone_at IS NOT NULL
+                THEN greatest(extract(epoch FROM now() - gone_at), 0)::float8 END AS gone_seconds,
            (SELECT count(*) FROM service_task_execution e WHERE e.status = 'running' AND e.worker = w.name) AS running
     FROM worker_processes w
     WHERE ended_at IS NULL AND lease_until > now() - interval '1 hour' ORDER BY name
@@ -105,7 +108,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where market and machine time stand. prices_until: the last whole day. errors: unresolved of one day."""
+    """Where market and machine time stand. prices_until: the last whole day.
+
+    errors: of one day, unresolved; one user's are his own, without those of shared tasks.
+    """
 
     market_now: datetime
     machine_now: datetime
@@ -122,7 +128,7 @@ class OverviewRepository:
 
     async def moment(self) -> Moment:
         """Return where time stands, and what is known at it."""
-        return Moment(*(await self.session.execute(_MOMENT)).one())
+        return Moment(*(await self.session.execute(_MOMENT, {"user_id": self.user_id})).one())
 
     async def tasks(self, first: datetime, last: datetime) -> Rows:
         """Return the slots of a span per task: done, under way, waiting, failed, late, skipped."""
@@ -149,7 +155,10 @@ class OverviewRepository:
         return await self._rows(_SCHEDULERS)
 
     async def workers(self) -> Rows:
-        """Return the worker processes of the last hour, with what is left of each lease."""
+        """Return the worker processes of the last hour, with what is left of each lease.
+
+        gone_seconds: since its supervisor saw it end; None while it lives.
+        """
         return await self._rows(_WORKERS)
 
     async def accounts(self, limit: int) -> Rows:

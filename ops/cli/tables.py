@@ -87,9 +87,10 @@ def said(value: object) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return a span as people say it: 12 s, 3 min, 2 h, 4 days."""
+    """Return a span as people say it: 12 s, 3 min, 2 h, 4 days. One below nought is none: clocks differ a little."""
+    seconds = max(seconds, 0.0)
     for size, unit in ((86_400, "days"), (3600, "h"), (60, "min")):
-        if abs(seconds) >= 2 * size:
+        if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
 
