@@ -20,16 +20,17 @@ JOBS ?= 2
 DEMO_ARGS = $(if $(DATA),--data "$(DATA)") $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO)) \
 	$(if $(SEED),--seed $(SEED)) $(if $(USERS),--users $(USERS)) $(ARGS)
 
-.PHONY: help demo up test check format lock clean
+.PHONY: help demo up test check coverage format lock clean
 
 help: ## list what can be made
-	@echo "make demo    replay a simulated market on servers of its own: the whole way, start to end"
-	@echo "             DATA=folder FROM=2023-01-02 TO=2024-12-31 SEED=7 USERS=10 ARGS='--json'"
-	@echo "make up      run the Procfile's processes on embedded servers"
-	@echo "make test    all checks and all tests (make check is the same)"
-	@echo "make format  put the code into its form"
-	@echo "make lock    write the locked requirements anew"
-	@echo "make clean   remove .venv, caches and embedded data"
+	@echo "make demo      replay a simulated market on servers of its own: the whole way, start to end"
+	@echo "               DATA=folder FROM=2023-01-02 TO=2024-12-31 SEED=7 USERS=10 ARGS='--json'"
+	@echo "make up        run the Procfile's processes on embedded servers"
+	@echo "make test      all checks and all tests (make check is the same)"
+	@echo "make coverage  all tests with every line counted that a process of theirs runs: slow, no part of make test"
+	@echo "make format    put the code into its form"
+	@echo "make lock      write the locked requirements anew"
+	@echo "make clean     remove .venv, caches and embedded data"
 
 .venv/installed: requirements-dev.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and none was found: install it, or say make PYTHON=/path/to/python" >&2; exit 1; }
@@ -55,6 +56,17 @@ check: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+# Traced processes run at half their pace: tests with a limit may need a quiet machine. JOBS and ARGS count here too.
+COVERED := $(BIN)/coverage report --skip-empty
+
+coverage: .venv/installed
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(COVERED) --fail-under=80
+	$(COVERED) --include='trading/*' --fail-under=90 --format=total
+	$(COVERED) --include='db/*' --fail-under=90 --format=total
 
 format: .venv/installed
 	$(BIN)/ruff check --fix-only --quiet .
