@@ -63,7 +63,7 @@ def import_calendar(
         await AuditLogRepository(session).record(actor, "update", "calendar", changes=plain)
         return done
 
-    say_done(changing(as_, replace), "running processes take it at their next start", as_json=json)
+    say_done(changing(as_, replace), "schedulers and workers take it with their next slot and claim", as_json=json)
 
 
 @prices.command("status")
