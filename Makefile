@@ -57,12 +57,12 @@ check: .venv/installed
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-# Traced processes run at half their pace: tests with a limit may need a quiet machine. JOBS and ARGS count here too.
+# Traced code runs at half its pace: the profile of Hypothesis is one without a deadline. JOBS and ARGS count here too.
 COVERED := $(BIN)/coverage report --skip-empty
 
 coverage: .venv/installed
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n $(JOBS) $(ARGS)
+	$(BIN)/coverage run -m pytest -n $(JOBS) --hypothesis-profile=ci $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(COVERED) --fail-under=80
 	$(COVERED) --include='trading/*' --fail-under=90 --format=total

@@ -132,7 +132,7 @@ async def _findings(live: LiveDays) -> list[tuple[str, object]]:
 
 
 async def _logs_tell_from_slot_to_order(live: LiveDays) -> None:
-    """Each submit's last line is in its table and names what it was about, none the ids of another."""
+    """Each submit's last line is in its table and names what it was about, as each fill's does; none the ids of another."""
     submits = await live.rows(
         "SELECT e.id, e.user_id, e.account_id, split_part(e.subject, ':', 1)::int AS order_id, o.symbol "
         "FROM service_task_execution e JOIN orders o ON o.id::text = split_part(e.subject, ':', 1) "
@@ -149,7 +149,16 @@ async def _logs_tell_from_slot_to_order(live: LiveDays) -> None:
 
     await live.until(there, "a log line of every submit")
     assert [tuple(row) for row in await live.rows(query)] == [tuple(row) for row in submits]
-    strays = "SELECT task_name FROM service_logs WHERE context->'order_id' IS NOT NULL AND task_name <> 'submit'"
+    booked = (
+        "SELECT (context->>'order_id')::int AS order_id, context->>'broker_fill_id' AS fill FROM service_logs "
+        "WHERE message = 'fill_booked' AND task_name = 'order_sync' ORDER BY 1, 2"
+    )
+    fills = await live.rows("SELECT order_id, broker_fill_id FROM fills ORDER BY 1, 2")
+    assert [tuple(row) for row in await live.rows(booked)] == [tuple(row) for row in fills]
+    strays = (
+        "SELECT task_name, message FROM service_logs WHERE context->'order_id' IS NOT NULL AND task_name <> 'submit' "
+        "AND message <> 'fill_booked'"
+    )
     assert await live.rows(strays) == []
     (ended,) = await live.rows(
         "SELECT bool_and(context->>'slot' <> '' AND (context->>'attempt')::int >= 1 AND context->>'generation' <> '' "
