@@ -185,6 +185,11 @@ class BarRepository:
         """Return how many of the symbols have a bar on a day."""
         return (await self.session.execute(_TRADED_ON, {"day": day, "symbols": list(symbols)})).scalar_one()
 
+    async def closes_on(self, day: date) -> dict[Symbol, Price]:
+        """Return the close of every share that traded on a day."""
+        query = select(BarRow.symbol, BarRow.close).where(BarRow.day == day)
+        return {Symbol(row.symbol): row.close for row in (await self.session.execute(query)).all()}
+
     async def last_closes(self, day: date, symbols: Sequence[Symbol]) -> dict[Symbol, tuple[date, Price]]:
         """Return each symbol's newest close up to a day, and of which day it is; symbols without bars are left out."""
         rows = await self.session.execute(_LAST_CLOSES, {"day": day, "symbols": list(symbols)})

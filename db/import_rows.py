@@ -20,7 +20,7 @@ class NewOrder:
 
     legacy_id: the old system's or the broker's id. position: key of the position it belongs to. reserved: of one that
     may still trade. at_venue: the venue must know it too, because its shares are held or it may still trade. facts:
-    everything else that was known, as JSON values.
+    what else was known of it, as JSON values. record: the old record itself, as JSON.
     """
 
     key: str
@@ -52,6 +52,7 @@ class NewOrder:
     at_venue: bool = False
     position: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    record: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +127,19 @@ def key_of(kind: str, *parts: object) -> str:
     """Return the key of a record by what identifies it: the same record has the same key in every file."""
     digest = hashlib.blake2b("|".join(str(part) for part in parts).encode(), digest_size=_KEY_BYTES)
     return f"import:{kind}:{digest.hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tracking:
+    """What the predecessor said the system owned of a share. Quantities are shares."""
+
+    tracking_id: str
+    symbol: Symbol
+    status: str
+    started_at: datetime
+    ended_at: datetime | None
+    system_quantity: Quantity
+    tracked_quantity: Quantity
+    pre_existing_quantity: Quantity
+    initial_order_id: str | None
+    facts: Mapping[str, Any]

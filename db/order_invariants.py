@@ -1,6 +1,8 @@
 """What must hold between orders, fills, positions and money: (name, what a row means and the cure, the statement).
 
-`:since` and `:since_at` are the first day and moment of market time that is looked at.
+`:since` and `:since_at` are the first day and moment of market time that is looked at. What was imported came with its
+own past: trades of one share may overlap in it, so an imported fill belongs to the position that its order names, and
+is paid for by its batch.
 """
 
 from trading.orders import LIVE
@@ -12,12 +14,17 @@ _NOTHING_MOVES = """NOT EXISTS (
             WHERE n.account_id = o.account_id AND n.symbol = o.symbol AND n.session_day >= o.session_day - 7
               AND v.at > market_now() - interval '10 min')"""
 
+# An imported fill is of the position its order names, and of no other; one that an import closed has no other fills.
+_BELONGS = """CASE WHEN t.import_batch_id IS NOT NULL
+                   THEN EXISTS (SELECT FROM orders WHERE id = t.order_id AND position_id = p.id)
+                   ELSE NOT EXISTS (SELECT FROM orders WHERE id = p.sell_order_id AND import_batch_id IS NOT NULL) END"""
+
 ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
     (
         "one_open_position",
         "an account holds one share in two open positions: look at their fills before anything is sold",
         """
-        SELECT account_id, split_part(symbol, '-', 1) AS symbol, count(*) AS positions FROM positions
+        SELECT account_id, regexp_replace(symbol, '-(EQ|BE|BL|BZ)$', '') AS symbol, count(*) AS positions FROM positions
         WHERE closed_at IS NULL GROUP BY 1, 2 HAVING count(*) > 1""",
     ),
     (
@@ -52,7 +59,7 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
     (
         "positions_are_their_fills",
         "a position is not the sum of its fills: a fill is missing or was booked to another share",
-        """
+        f"""
         SELECT p.id AS position_id, p.account_id, p.symbol, p.quantity, f.held, p.realized_pnl, f.earned
         FROM (SELECT * FROM positions WHERE closed_at IS NULL
               UNION ALL SELECT * FROM positions WHERE closed_at >= :since_at) p
@@ -61,8 +68,9 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
                    coalesce(sum(quantity) FILTER (WHERE side = 'buy'), 0) AS bought,
                    coalesce(sum(charges), 0) AS charges,
                    coalesce(sum(CASE side WHEN 'buy' THEN -1 ELSE 1 END * quantity * price - charges), 0) AS earned
-            FROM fills WHERE user_id = p.user_id AND account_id = p.account_id AND symbol = p.symbol
-              AND filled_at BETWEEN p.opened_at AND coalesce(p.closed_at, 'infinity')) f
+            FROM fills t WHERE user_id = p.user_id AND account_id = p.account_id AND symbol = p.symbol
+              AND filled_at BETWEEN p.opened_at AND coalesce(p.closed_at, 'infinity')
+              AND {_BELONGS}) f
         WHERE f.held <> p.quantity OR f.bought <> p.entry_quantity OR f.charges <> p.charges
            OR abs(f.earned + p.quantity * p.avg_price - p.realized_pnl) > 0.05""",
     ),
@@ -72,7 +80,7 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
         """
         SELECT f.id AS fill_id, f.account_id, f.symbol, f.side, f.quantity FROM orders o
         JOIN fills f ON f.order_id = o.id
-        WHERE o.session_day >= :since AND NOT EXISTS (
+        WHERE o.session_day >= :since AND (f.import_batch_id IS NULL OR o.position_id IS NULL) AND NOT EXISTS (
             SELECT FROM positions p WHERE p.user_id = f.user_id AND p.account_id = f.account_id AND p.symbol = f.symbol
               AND p.opened_at <= f.filled_at AND (p.closed_at IS NULL OR p.closed_at >= f.filled_at))""",
     ),
@@ -108,15 +116,16 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
         "one wish of one session became two orders: cancel the second, and look at how it came to be",
         """
         SELECT account_id, session_day, symbol, side, leg, array_agg(id ORDER BY id) AS order_ids FROM orders
-        WHERE session_day >= :since AND retry_of IS NULL GROUP BY 1, 2, 3, 4, 5 HAVING count(*) > 1""",
+        WHERE session_day >= :since AND retry_of IS NULL AND import_batch_id IS NULL GROUP BY 1, 2, 3, 4, 5 HAVING count(*) > 1""",
     ),
     (
         "portfolio_within_its_size",
         "an account holds and is buying more shares than any configuration of its user allowed: cancel purchases",
         f"""
         SELECT s.account_id, count(*) AS symbols, max(v.most) AS most FROM (
-            SELECT account_id, user_id, symbol FROM positions WHERE closed_at IS NULL
-            UNION SELECT account_id, user_id, symbol FROM orders WHERE side = 'buy' AND status IN ({_LIVE})) s
+            SELECT account_id, user_id, symbol FROM positions WHERE closed_at IS NULL AND import_batch_id IS NULL
+            UNION SELECT account_id, user_id, symbol FROM orders
+            WHERE side = 'buy' AND status IN ({_LIVE}) AND import_batch_id IS NULL) s
         CROSS JOIN LATERAL (SELECT max((config ->> 'max_portfolio_size')::int) AS most
                             FROM user_trading_config_versions WHERE user_id = s.user_id) v
         GROUP BY 1 HAVING count(*) > max(v.most)""",
@@ -131,7 +140,7 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
                ON v.account_id = f.account_id AND v.kind = f.side AND v.reference = f.broker_fill_id
         LEFT JOIN cash_entries c
                ON c.account_id = f.account_id AND c.kind = 'charges' AND c.reference = f.broker_fill_id
-        WHERE o.session_day >= :since
+        WHERE o.session_day >= :since AND f.import_batch_id IS NULL
           AND (v.amount IS DISTINCT FROM CASE f.side WHEN 'buy' THEN -f.fill_value ELSE f.fill_value END
                OR c.amount IS DISTINCT FROM -f.charges)""",
     ),
@@ -155,7 +164,7 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
         FROM orders o JOIN broker_accounts a ON a.id = o.account_id AND a.venue = 'paper'
         LEFT JOIN paper_orders p ON p.account_id = o.account_id AND p.tag = o.tag
         WHERE o.session_day >= :since AND o.status NOT IN ({_LIVE})
-          AND ((p.id IS NULL AND o.broker_order_id IS NOT NULL) OR p.symbol <> o.symbol OR p.side <> o.side
+          AND ((p.id IS NULL AND o.broker_order_id IS NOT NULL AND o.import_batch_id IS NULL) OR p.symbol <> o.symbol OR p.side <> o.side
                OR p.quantity <> o.quantity OR p.filled_quantity <> o.filled_quantity
                OR o.broker_order_id <> 'P' || p.tag)
         UNION ALL

@@ -120,7 +120,12 @@ _FILLS = text(
           WHERE user_id = :user_id AND account_id = :account_id AND opened_at < :end
             AND (closed_at IS NULL OR closed_at >= :first) GROUP BY symbol) p
     JOIN fills f ON f.symbol = p.symbol AND f.filled_at >= p.since
-    WHERE f.user_id = :user_id AND f.account_id = :account_id AND f.filled_at < :end ORDER BY f.id
+    WHERE f.user_id = :user_id AND f.account_id = :account_id AND f.filled_at < :end
+      -- Imported trades of one share may overlap: those that are over are not part of what is held.
+      AND (f.import_batch_id IS NULL OR EXISTS (
+          SELECT FROM orders o JOIN positions q ON q.id = o.position_id
+          WHERE o.id = f.order_id AND o.user_id = :user_id AND (q.closed_at IS NULL OR q.closed_at >= :first)))
+    ORDER BY f.id
     """
 )
 _CASH = text(

@@ -127,6 +127,7 @@ def upgrade() -> None:
     )
     op.add_column("orders", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
     op.alter_column("orders", "execution_id", existing_type=sa.BIGINT(), nullable=True)
+    op.drop_index(op.f("ix_orders_order_id"), table_name="orders")
     op.create_index(
         op.f("ix_orders_import_batch_id"),
         "orders",
@@ -134,6 +135,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where="import_batch_id IS NOT NULL",
     )
+    op.create_index(op.f("ix_orders_order_id_account_id"), "orders", ["order_id", "account_id"], unique=False)
     op.create_foreign_key(
         op.f("fk_orders_import_batch_id_import_batches"), "orders", "import_batches", ["import_batch_id"], ["id"]
     )
@@ -187,9 +189,11 @@ def downgrade() -> None:
     )
     op.drop_column("paper_orders", "import_batch_id")
     op.drop_constraint(op.f("fk_orders_import_batch_id_import_batches"), "orders", type_="foreignkey")
+    op.drop_index(op.f("ix_orders_order_id_account_id"), table_name="orders")
     op.drop_index(
         op.f("ix_orders_import_batch_id"), table_name="orders", postgresql_where="import_batch_id IS NOT NULL"
     )
+    op.create_index(op.f("ix_orders_order_id"), "orders", ["order_id"], unique=False)
     op.alter_column("orders", "execution_id", existing_type=sa.BIGINT(), nullable=False)
     op.drop_column("orders", "import_batch_id")
     op.drop_constraint(op.f("fk_fills_import_batch_id_import_batches"), "fills", type_="foreignkey")

@@ -1,8 +1,9 @@
 """Single values as the predecessor wrote them, made ours: rupees, quantities, moments, symbols and words."""
 
+import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,8 @@ _LARGEST_PRICE = Decimal(1_000_000_000)
 _LARGEST_SUM = Decimal(100_000_000_000)
 _LARGEST_QUANTITY = 1_000_000_000
 _YEARS = range(1990, 2101)
+_LONGEST_RECORD = 16_384  # of characters
+_CONTROL = re.compile(r"[\x00-\x1f]+")
 _MOMENT_FORMATS = ("%d-%b-%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S")
 
 
@@ -138,27 +141,35 @@ def text_or_none(record: Record, *names: str, longest: int = 64) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise RefusedRecordError("bad_text", f"{names[0]} is {_shown(value)}: expected a text")
-    found = str(value).strip()
-    if "\x00" in found:
-        raise RefusedRecordError("bad_text", f"{names[0]} holds a NUL character")
+    found = _CONTROL.sub(" ", str(value)).strip()
     if len(found) > longest:
         raise RefusedRecordError("bad_text", f"{names[0]} is longer than {longest} letters: {found[:40]}...")
     return found or None
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON and Postgres take it: decimals as numbers where exact, no NUL."""
+def kept(value: object, text: str) -> str:
+    """Return a record as the JSON that Postgres keeps. text: as it was written, '' where it was in no file.
+
+    Raises RefusedRecordError when it is longer than any record of the predecessor's.
+    """
+    if not text or "NaN" in text or "Infinity" in text or "\\u00" in text:
+        text = json.dumps(as_json(value))
+    if len(text) > _LONGEST_RECORD:
+        raise RefusedRecordError("too_large", f"it has {len(text)} letters; none that is known has {_LONGEST_RECORD}")
+    return _CONTROL.sub(" ", text)
+
+
+def as_json(value: Any) -> Any:
+    """Return a value as JSON and Postgres take it."""
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() and abs(value) < 1 << 53 else float(value)
-    if isinstance(value, datetime):
+        return (int(value) if value == value.to_integral_value() else float(value)) if value.is_finite() else None
+    if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, str):
         return value.replace("\x00", "")
     if isinstance(value, Mapping):
-        return {str(key).replace("\x00", ""): plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [plain(one) for one in value]
-    return value
+        return {str(key).replace("\x00", ""): as_json(one) for key, one in value.items()}
+    return [as_json(one) for one in value] if isinstance(value, list) else value
 
 
 def _decimal(value: object, name: str) -> Decimal:

@@ -28,12 +28,16 @@ class BrokenFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One record. section: the key it stands under, '' in a bare list. index: its place in a list, None outside one."""
+    """One record. section: the key it stands under, '' in a bare list. index: its place in a list, None outside one.
+
+    text: as it was written.
+    """
 
     section: str
     index: int | None
     line: int
     value: object
+    text: str = ""
 
     @property
     def where(self) -> str:
@@ -77,7 +81,7 @@ class _Reader:
     def _object(self) -> Iterator[Item]:
         self._at += 1
         while self._peek() != "}":
-            key = self._value()
+            key, _ = self._value()
             if not isinstance(key, str):
                 raise self._broken("has something else where a name in quotes belongs")
             self._take(":")
@@ -85,7 +89,7 @@ class _Reader:
             if self._peek() == "[":
                 yield from self._list(key)
             else:
-                yield Item(key, None, line, self._value())
+                yield Item(key, None, line, *self._value())
             self._separate("}")
         self._at += 1
 
@@ -94,7 +98,7 @@ class _Reader:
         index = 0
         while self._peek() != "]":
             line = self._line_now()
-            yield Item(section, index, line, self._value())
+            yield Item(section, index, line, *self._value())
             index += 1
             self._separate("]")
         self._at += 1
@@ -110,8 +114,8 @@ class _Reader:
             raise self._broken(f"has {found!r} where {character!r} belongs" if found else "ends in the middle")
         self._at += 1
 
-    def _value(self) -> object:
-        """Return the value that begins at the next character."""
+    def _value(self) -> tuple[object, str]:
+        """Return the value that begins at the next character, and its text."""
         self._peek()
         while True:
             try:
@@ -123,8 +127,8 @@ class _Reader:
                 raise self._broken(_reason(error, ended=self._ended)) from None
             if end == len(self._text) and self._fill():
                 continue  # a number may go on
-            self._at = end
-            return value
+            begin, self._at = self._at, end
+            return value, self._text[begin:end]
 
     def _peek(self) -> str:
         """Return the next character that is no space, '' at the end."""

@@ -1,30 +1,24 @@
 """One trade of the predecessor, read from either generation of its records: bought, perhaps again, perhaps sold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+from db.import_rows import key_of
 from ops.importers import fields as f
 from ops.importers import words
 from ops.importers.fields import Record, RefusedRecordError
 from ops.importers.quantities import Bought, Reading, first_purchase
-from trading.values import Price, Quantity, Symbol, money
-
-# What has a column or a row of its own; every other field is kept as it was written, and written back by an export.
-_TOLD = frozenset(
-    {
-        "symbol", "entry_price", "entry_time", "qty", "quantity", "status", "reentries", "exit_price", "exit_time",
-        "exit_reason", "exit_rsi10", "rsi10", "entry_type", "order_id", "sell_order_id", "avg_price", "timestamp",
-        "placed_at", "reset_ready",
-    }
-)  # fmt: skip
-_KEPT_LONGEST = 4000
+from trading.values import Price, Quantity, Symbol
 
 
 @dataclass(frozen=True, slots=True)
 class Reentry:
-    """One more purchase. level: 30, 20 or 10 where it was written down. at: when it was placed or filled."""
+    """One more purchase. level: 30, 20 or 10 where it was written down. at: when it was placed or filled.
+
+    key, facts, record: of a trade of its own that became part of another one.
+    """
 
     quantity: Quantity
     price: Price
@@ -33,6 +27,9 @@ class Reentry:
     rsi: float | None
     cycle: int | None
     legacy_id: str | None
+    key: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    record: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +45,17 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A trade as it was. quantity: of the first purchase alone. raw_quantity: as written. read_as: how that was told.
+    """A trade as it was. key: what identifies it in every file. quantity, price: of the first purchase alone.
+    read_as: how the quantity was told.
 
-    kept: the fields of the record that have no column here, as JSON values.
+    record: all of it, as JSON.
     """
 
+    key: str
     symbol: Symbol
     quantity: Quantity
     price: Price
     at: datetime
-    raw_quantity: Quantity
     read_as: Reading
     entry_rsi: float | None
     entry_type: str | None
@@ -65,7 +63,7 @@ class Trade:
     reset_ready: bool
     reentries: Sequence[Reentry]
     exit: Exit | None
-    kept: Mapping[str, Any]
+    record: str
     stated_pnl: float | None
 
     @property
@@ -75,12 +73,12 @@ class Trade:
 
     @property
     def cost(self) -> Price:
-        """What all of it cost."""
-        return money(self.quantity * self.price) + sum(money(one.quantity * one.price) for one in self.reentries)
+        """What all of it cost, unrounded."""
+        return self.quantity * self.price + sum(one.quantity * one.price for one in self.reentries)
 
 
-def read_trade(value: object) -> Trade:
-    """Return a record as a trade. Raises RefusedRecordError, naming the field and its value."""
+def read_trade(value: object, text: str = "") -> Trade:
+    """Return a record as a trade. text: as it was written. Raises RefusedRecordError."""
     record = f.record_of(value)
     price = f.price(record, "entry_price", "avg_price")
     at = f.moment(record, "entry_time", "timestamp", "placed_at")
@@ -95,12 +93,13 @@ def read_trade(value: object) -> Trade:
         exit_price=sale.price if sale else None,
         stated_pnl=f.number_or_none(record, "pnl"),
     )
+    symbol = f.symbol(record, "symbol", "placed_symbol", "ticker")
     return Trade(
-        symbol=f.symbol(record, "symbol", "placed_symbol", "ticker"),
+        key=key_of("trade", symbol, at.isoformat(), price.normalize(), raw),
+        symbol=symbol,
         quantity=quantity,
         price=first_price,
         at=at,
-        raw_quantity=raw,
         read_as=reading,
         entry_rsi=f.number_or_none(record, "rsi10"),
         entry_type=f.text_or_none(record, "entry_type"),
@@ -108,7 +107,7 @@ def read_trade(value: object) -> Trade:
         reset_ready=f.first(record, "reset_ready") is True,
         reentries=reentries,
         exit=sale,
-        kept=_kept(record),
+        record=f.kept(value, text),
         stated_pnl=f.number_or_none(record, "pnl"),
     )
 
@@ -174,15 +173,6 @@ def _exit(record: Record) -> Exit | None:
     )
 
 
-def _kept(record: Record) -> Mapping[str, Any]:
-    kept = {name: f.plain(value) for name, value in record.items() if name not in _TOLD}
-    if len(str(kept)) > _KEPT_LONGEST:
-        raise RefusedRecordError(
-            "too_large", f"it holds more than {_KEPT_LONGEST} letters beside what is known of a trade"
-        )
-    return kept
-
-
 def as_one(trades: Sequence[Trade]) -> Trade:
     """Return several open trades of one share as one position: the first purchase, and every other as one more."""
     first, *others = sorted(trades, key=lambda one: one.at)
@@ -193,4 +183,13 @@ def as_one(trades: Sequence[Trade]) -> Trade:
 
 
 def _as_reentry(trade: Trade) -> Reentry:
-    return Reentry(trade.quantity, trade.price, trade.at, None, trade.entry_rsi, None, trade.legacy_id)
+    return Reentry(
+        trade.quantity, trade.price, trade.at, None, trade.entry_rsi, None, trade.legacy_id, trade.key,
+        facts_of(trade), trade.record,
+    )  # fmt: skip
+
+
+def facts_of(trade: Trade) -> dict[str, Any]:
+    """Return what is kept of a trade's record beside its columns."""
+    known = {"rsi": trade.entry_rsi, "entry_type": trade.entry_type, "read_as": trade.read_as.value}
+    return {name: value for name, value in known.items() if value is not None}

@@ -76,30 +76,31 @@ _TRADES = {"open": True, "ongoing": True, "closed": False}
 
 def order_word(word: object) -> Told:
     """Return what a status word says. Raises RefusedRecordError."""
-    return _mapped(ORDER_WORDS, "status", word)
+    return mapped(ORDER_WORDS, "status", word)
 
 
 def side(word: object) -> Side:
     """Return the side of a word. Raises RefusedRecordError."""
-    return _mapped(_SIDES, "side", word)
+    return mapped(_SIDES, "side", word)
 
 
 def order_type(word: object) -> str:
     """Return `market` or `limit`. Raises RefusedRecordError."""
-    return _mapped(_TYPES, "order_type", word)
+    return mapped(_TYPES, "order_type", word)
 
 
 def variety(word: object) -> str:
     """Return `amo` or `regular`. Raises RefusedRecordError."""
-    return _mapped(_VARIETIES, "variety", word)
+    return mapped(_VARIETIES, "variety", word)
 
 
 def is_open_trade(word: object) -> bool:
     """Tell whether a trade's status says that it is still held. Raises RefusedRecordError."""
-    return _mapped(_TRADES, "status", word)
+    return mapped(_TRADES, "status", word)
 
 
-def _mapped(known: Mapping[str, T], name: str, word: object) -> T:
+def mapped(known: Mapping[str, T], name: str, word: object) -> T:
+    """Return what a word means. name: of its field. Raises RefusedRecordError."""
     found = known.get(word.strip().lower()) if isinstance(word, str) else None
     if found is None:
         raise RefusedRecordError(UNMAPPED, f"{name} {word!r} is a word that nobody mapped")

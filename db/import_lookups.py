@@ -1,0 +1,90 @@
+"""What of an import is there already: looked up for many records at a time."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from trading.orders import LIVE
+
+_LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))
+# One look into an index for each: with a whole list of them the planner reads the table, until it is analysed.
+_KNOWN = text(
+    """
+    SELECT k.key, o.import_batch_id, o.metadata ->> 'content' AS content
+    FROM unnest(CAST(:keys AS text[])) AS k(key)
+    JOIN LATERAL (SELECT * FROM orders WHERE user_id = :user_id AND account_id = :account_id AND intent_key = k.key
+                  LIMIT 1) o ON true
+    """
+)
+_BY_ID = text(
+    """
+    SELECT k.id AS legacy_id, o.id, o.status, o.import_batch_id
+    FROM unnest(CAST(:ids AS text[])) AS k(id)
+    JOIN LATERAL (SELECT * FROM orders WHERE user_id = :user_id AND account_id = :account_id AND order_id = k.id
+                  ORDER BY id LIMIT 1) o ON true
+    """
+)
+_HELD = text(
+    """
+    SELECT symbol, id, quantity FROM positions
+    WHERE user_id = :user_id AND account_id = :account_id AND closed_at IS NULL
+      AND symbol = ANY(CAST(:symbols AS text[]))
+    """
+)
+_LIVE_SIDES = text(
+    f"""
+    SELECT DISTINCT symbol, side FROM orders
+    WHERE user_id = :user_id AND account_id = :account_id AND status IN ({_LIVE})
+      AND symbol = ANY(CAST(:symbols AS text[]))
+    """
+)
+_TRACKED = text(
+    "SELECT tracking_id FROM tracked_symbols WHERE user_id = :user_id AND account_id = :account_id "
+    "AND tracking_id = ANY(CAST(:ids AS text[]))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOrder:
+    """An order that is there already. batch_id: None when no import made it. content: a hash of its record."""
+
+    batch_id: int | None
+    content: str | None
+
+
+class ImportLookupRepository:
+    """Queries over one account for an import's questions. An empty question asks nothing."""
+
+    def __init__(self, session: AsyncSession, user_id: int, account_id: int) -> None:
+        self.session = session
+        self._mine = {"user_id": user_id, "account_id": account_id}
+
+    async def known(self, keys: Collection[str]) -> dict[str, KnownOrder]:
+        """Return which keys have an order already."""
+        rows = await self._all(_KNOWN, keys=keys)
+        return {row.key: KnownOrder(row.import_batch_id, row.content) for row in rows}
+
+    async def by_ids(self, legacy_ids: Collection[str]) -> dict[str, Any]:
+        """Return the orders that carry an id of the old system: id -> (id, status, import_batch_id)."""
+        return {row.legacy_id: row for row in await self._all(_BY_ID, ids=legacy_ids)}
+
+    async def held(self, symbols: Collection[str]) -> dict[str, Any]:
+        """Return the open positions in some shares: symbol -> (id, quantity)."""
+        return {row.symbol: row for row in await self._all(_HELD, symbols=symbols)}
+
+    async def live_sides(self, symbols: Collection[str]) -> set[tuple[str, str]]:
+        """Return for which shares and sides an order may still trade."""
+        return {(row.symbol, row.side) for row in await self._all(_LIVE_SIDES, symbols=symbols)}
+
+    async def tracked(self, ids: Collection[str]) -> set[str]:
+        """Return which trackings are there already."""
+        return {row.tracking_id for row in await self._all(_TRACKED, ids=ids)}
+
+    async def _all(self, statement: Any, **asked: Collection[str]) -> list[Any]:
+        ((name, values),) = asked.items()
+        if not values:
+            return []
+        return list((await self.session.execute(statement, {**self._mine, name: list(values)})).all())

@@ -1,0 +1,87 @@
+"""What of a chunk is new: held against what the database has, and against what stood earlier in the same source."""
+
+from collections.abc import Sequence
+
+from db.import_lookups import ImportLookupRepository, KnownOrder
+from ops.importers.entry import Entry, Outcome
+
+
+class Judge:
+    """Remembers the order ids of one source. passed: entries seen so far."""
+
+    def __init__(self) -> None:
+        self.passed = 0
+        self._ids: dict[str, str] = {}
+
+    def remember(self, chunk: Sequence[Entry]) -> None:
+        """Take note of entries that an interrupted import settled already."""
+        for entry in chunk:
+            for one in entry.legacy_ids:
+                self._ids.setdefault(one, entry.place)
+
+    async def judge(self, lookups: ImportLookupRepository, chunk: Sequence[Entry], batch_id: int) -> None:
+        """Refuse, merge or skip what is there already; what is left as imported is new."""
+        new = [one for one in chunk if one.rows is not None or one.merges]
+        await self._tracked(lookups, chunk)
+        known = await lookups.known([one.key for one in new if one.key is not None])
+        ids = await lookups.by_ids([one for entry in new for one in entry.legacy_ids])
+        held = await lookups.held([one.opens for one in new if one.opens is not None])
+        live = await lookups.live_sides([one.live[0] for one in new if one.live is not None])
+        for entry in new:
+            before = known.get(entry.key or "")
+            if before is not None:
+                _already(entry, before, batch_id)
+                continue
+            taken = next((one for one in entry.legacy_ids if one in ids), None)
+            if taken is not None:
+                _by_id(entry, taken, ids[taken].id, ids[taken].status)
+            elif twin := self._twin(entry):
+                _refuse(entry, "order_twice", f"its order {twin[0]} stands at {twin[1]} too")
+            elif entry.opens in held:
+                _refuse(entry, "held", _held(entry.opens, held[entry.opens].id, held[entry.opens].quantity))
+            elif entry.live in live:
+                _refuse(entry, "live", f"another order to {entry.live[1]} {entry.live[0]} may still trade")
+
+    async def _tracked(self, lookups: ImportLookupRepository, chunk: Sequence[Entry]) -> None:
+        there = await lookups.tracked([one.tracking.tracking_id for one in chunk if one.tracking is not None])
+        for entry in chunk:
+            if entry.tracking is not None and entry.tracking.tracking_id in there:
+                _refuse(entry, "there", "it was imported before", Outcome.SKIPPED)
+
+    def _twin(self, entry: Entry) -> tuple[str, str] | None:
+        """Return an order id of the entry that another one of the source carries, with the other's place."""
+        if entry.outcome is not Outcome.IMPORTED:
+            return None
+        for one in entry.legacy_ids:
+            if self._ids.setdefault(one, entry.place) != entry.place:
+                return one, self._ids[one]
+        return None
+
+
+def _already(entry: Entry, before: KnownOrder, batch_id: int) -> None:
+    if before.content != entry.content and before.batch_id is not None:
+        again = f"roll it back (`muhurat import rollback {before.batch_id}`), then import again"
+        _refuse(entry, "changed", f"batch {before.batch_id} imported it as it was before; {again}")
+    elif before.batch_id == batch_id:
+        _refuse(entry, "twice", "the same record stood earlier in this source", Outcome.MERGED)
+    else:
+        _refuse(entry, "there", f"batch {before.batch_id} imported it", Outcome.SKIPPED)
+
+
+def _by_id(entry: Entry, legacy_id: str, order_id: int, status: str) -> None:
+    if entry.merges:
+        _refuse(entry, "told", f"order {legacy_id} is order {order_id} ({status}) already", Outcome.MERGED)
+        return
+    cure = "import the history before what else tells of its orders"
+    _refuse(entry, "order_known", f"its order {legacy_id} is order {order_id} already; {cure}")
+
+
+def _held(symbol: str | None, position_id: int, quantity: int) -> str:
+    return f"the account holds {quantity} {symbol} already (position {position_id}); only one position a share is open"
+
+
+def _refuse(entry: Entry, kind: str, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
+    entry.refuse(kind, reason, outcome)
+    entry.rows = entry.tracking = None
+    for other in entry.others:
+        other.refuse(kind, f"with {entry.place}: {reason}", outcome)

@@ -1,0 +1,184 @@
+"""`trades_history.json` as entries: trades that are over as they come, those still held once all of it was seen."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ops.importers.entry import Entry, Outcome, Sums, refused, sums_of
+from ops.importers.fields import RefusedRecordError
+from ops.importers.orders import Ground, failed_order, rows_of
+from ops.importers.quantities import Reading
+from ops.importers.stream import Item, read_items
+from ops.importers.trade import Trade, as_one, read_trade
+from ops.importers.trade_rows import trade_rows
+
+KIND = "trades-history"
+_TRADES, _FAILED = ("trades", ""), "failed_orders"
+# What of a profit may differ from the prices beside it before it is worth a word: charges, and what was rounded.
+_PNL_OFF = 0.02
+
+
+def trade_entries(path: Path, ground: Ground, told: Callable[[int], None]) -> Iterator[Entry]:
+    """Yield an entry for every record of the file. Raises BrokenFileError after the last one that could be read."""
+    yield from Trades(ground).entries(read_items(path, told))
+
+
+class Trades:
+    """The trades of one source: what was seen, and what is still held."""
+
+    def __init__(self, ground: Ground) -> None:
+        self._ground = ground
+        self._seen: dict[str, tuple[str, str]] = {}
+        self._held: dict[str, list[tuple[Entry, Trade]]] = {}
+
+    def entries(self, items: Iterator[Item]) -> Iterator[Entry]:
+        """Yield closed trades, failed orders and refused records; at the end of the items, what is held.
+
+        What stops the items is raised again after that, so that whoever salvages has all of it.
+        """
+        broken: Exception | None = None
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                break
+            except Exception as error:  # noqa: BLE001  # raised again below
+                broken = error
+                break
+            yield from self._entry(item)
+        yield from self._positions()
+        if broken is not None:
+            raise broken
+
+    def _entry(self, item: Item) -> Iterator[Entry]:
+        if item.index is None:
+            return  # last_run and the like: nothing that was traded
+        try:
+            if item.section in _TRADES:
+                yield from self.take(Entry(item.where, item.line), read_trade(item.value, item.text))
+            elif item.section == _FAILED:
+                yield self._failed(item)
+            else:
+                entry = Entry(item.where, item.line)
+                entry.refuse("no_section", f"nobody knows records under {item.section!r}")
+                yield entry
+        except RefusedRecordError as error:
+            yield refused(item, error)
+
+    def _failed(self, item: Item) -> Entry:
+        order = failed_order(item.value, self._ground, item.text)
+        content = content_of(order.status.value, order.quantity, order.reference_price)
+        entry = Entry(item.where, item.line, order.symbol, order.key, content)
+        twin = self._seen.setdefault(order.key, (entry.place, ""))
+        if twin[0] != entry.place:
+            entry.refuse("twice", f"the same order stands at {twin[0]}", Outcome.MERGED)
+            return entry
+        entry.rows = rows_of(order, content)
+        entry.sums = sums_of(entry.rows)
+        return entry
+
+    def take(self, entry: Entry, trade: Trade) -> Iterator[Entry]:
+        """Yield the entry of a trade that is over, or of one that tells of another again; keep one that is held."""
+        entry.symbol, entry.key, entry.content = trade.symbol, trade.key, _content(trade)
+        entry.legacy_ids = _ids(trade)
+        self._check_days(trade)
+        place, content = self._seen.setdefault(trade.key, (entry.place, entry.content))
+        if place != entry.place:
+            yield from self._twin(entry, trade, place, content)
+        elif trade.exit is None:
+            self._held.setdefault(trade.symbol, []).append((entry, trade))
+        else:
+            yield _closed(entry, trade)
+
+    def _twin(self, entry: Entry, trade: Trade, place: str, content: str) -> Iterator[Entry]:
+        """Yield what becomes of a second telling of a trade: one that is over counts more than one that is open."""
+        held = self._held.get(trade.symbol, [])
+        before = next((one for one in held if one[0].key == trade.key), None)
+        if content == entry.content:
+            entry.refuse("twice", f"the same trade stands at {place}", Outcome.MERGED)
+            yield entry
+        elif trade.exit is not None and before is not None:
+            held.remove(before)
+            before[0].refuse("twice", f"the same trade stands closed at {entry.place}", Outcome.MERGED)
+            self._seen[trade.key] = (entry.place, entry.content or "")
+            yield before[0]
+            yield _closed(entry, trade)
+        else:
+            entry.refuse("contradiction", f"the same purchase stands at {place}, with another end")
+            yield entry
+
+    def _positions(self) -> Iterator[Entry]:
+        """Yield what is held, one position a share; a second open trade of a share goes into the first one's."""
+        for held in self._held.values():
+            held.sort(key=lambda one: one[1].at)
+            (entry, _), *others = held
+            trade = as_one([one for _, one in held])
+            entry.content = _content(trade)
+            entry.rows = trade_rows(trade, entry.content)
+            entry.sums = _sums(trade)
+            entry.opens = trade.symbol
+            entry.notes = _notes(trade)
+            entry.legacy_ids = _ids(trade)
+            entry.others = [other for other, _ in others]
+            for other in entry.others:
+                other.refuse("same_position", f"bought into the position that {entry.place} opened", Outcome.MERGED)
+            yield entry
+
+    def _check_days(self, trade: Trade) -> None:
+        """Refuse a trade that is still to come: a clock was wrong. Raises RefusedRecordError."""
+        last = trade.exit.at if trade.exit else max([trade.at, *(one.at for one in trade.reentries)])
+        if last > self._ground.now:
+            raise RefusedRecordError("bad_time", f"it happened at {last:%Y-%m-%d %H:%M} UTC, which is still to come")
+
+
+def _closed(entry: Entry, trade: Trade) -> Entry:
+    entry.rows = trade_rows(trade, entry.content or "")
+    entry.sums = _sums(trade)
+    entry.notes = _notes(trade)
+    return entry
+
+
+def content_of(*parts: object) -> str:
+    """Return a short hash of what a record says, to tell later whether it still says the same."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+
+
+def _content(trade: Trade) -> str:
+    later = [(one.quantity, one.price.normalize(), one.at.timestamp()) for one in trade.reentries]
+    sale = (trade.exit.price.normalize(), trade.exit.at.timestamp()) if trade.exit else None
+    return content_of(trade.quantity, later, sale)
+
+
+def _ids(trade: Trade) -> tuple[str, ...]:
+    sale = trade.exit.legacy_id if trade.exit else None
+    return tuple(one for one in (trade.legacy_id, sale, *(again.legacy_id for again in trade.reentries)) if one)
+
+
+def _sums(trade: Trade) -> Sums:
+    """Return what a trade's own numbers add up to; its rows are held against them."""
+    sums = Sums(
+        orders=1 + len(trade.reentries),
+        fills=1 + len(trade.reentries),
+        bought=trade.total,
+        bought_value=trade.cost,
+    )
+    if trade.exit is None:
+        sums.open_positions, sums.open_shares = 1, trade.total
+        return sums
+    sums.orders += 1
+    sums.fills += 1
+    sums.sold = trade.total
+    sums.sold_value = trade.total * trade.exit.price
+    sums.realized = sums.sold_value - sums.bought_value
+    return sums
+
+
+def _notes(trade: Trade) -> tuple[str, ...]:
+    notes = []
+    if trade.read_as is not Reading.SINGLE:
+        notes.append(f"its quantity was read as {trade.read_as.value}")
+    if trade.exit is not None and trade.stated_pnl is not None:
+        gain = float(trade.total * trade.exit.price - trade.cost)
+        if abs(gain - trade.stated_pnl) > _PNL_OFF * max(abs(gain), 1.0):
+            notes.append(f"it states a profit of {trade.stated_pnl:.2f}; its prices give {gain:.2f}")
+    return tuple(notes)
