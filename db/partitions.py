@@ -19,8 +19,9 @@ class Partitioned:
     machine_time: bool = False
 
 
+EXECUTIONS = "service_task_execution"
 PARTITIONED = (
-    Partitioned("service_task_execution", "month"),
+    Partitioned(EXECUTIONS, "month"),
     Partitioned("decisions", "month"),
     Partitioned("service_logs", "week", machine_time=True),
 )
@@ -40,14 +41,18 @@ class PartitionRepository:
         """Make the missing partitions of every table over a range of days, both included. Returns how many."""
         return sum([await self._make(one, first, last) for one in PARTITIONED])
 
-    async def make_ahead(self, days: int) -> int:
-        """Make the missing partitions from today on, the market's day and the machine's. Returns how many."""
+    async def make_ahead(self, days: int, behind: int = 0) -> int:
+        """Make the missing partitions from today on, the market's day and the machine's. Returns how many.
+
+        behind: days before today, of the executions alone: what was missed then is still to be recorded.
+        """
         today = (await self.session.execute(_TODAY)).one()
         ahead = timedelta(days=days)
         wanted = [(one, day) for one in PARTITIONED for day in sorted({today.market, today.machine})]
         # In a replay, retention would drop what is made here for log lines that nobody will write.
         needed = [(one, day) for one, day in wanted if day == today.machine or not one.machine_time]
-        return sum([await self._make(one, day, day + ahead) for one, day in needed])
+        first = {one: timedelta(days=behind if one.table == EXECUTIONS else 0) for one in PARTITIONED}
+        return sum([await self._make(one, day - first[one], day + ahead) for one, day in needed])
 
     async def _make(self, one: Partitioned, first: date, last: date) -> int:
         values = {"table": one.table, "step": one.step, "first": first, "last": last}

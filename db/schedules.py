@@ -52,7 +52,8 @@ class ScheduleRow(Base):
 class Slot:
     """One firing of a schedule as planned: what the rows of its fan-out are made of.
 
-    needs: JSON text of prerequisites or None; `$parameters` in it stands for the account's parameter set.
+    day, as_of: whose data it is for. needs: JSON text of prerequisites or None; `$parameters` in it stands for the
+    account's parameter set. missed: why the rows are made ended, for a slot that is past its use.
     """
 
     schedule_id: int
@@ -60,8 +61,10 @@ class Slot:
     queue: str
     at: datetime
     day: date
+    as_of: datetime
     useful_until: datetime
     needs: str | None
+    missed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +116,13 @@ _FAN_OUT = """
     made AS (
         INSERT INTO service_task_execution
             (scheduled_for, task_name, user_id, account_id, subject, schedule_id, queue, status, waiting_for,
-             useful_until, as_of, rung_at)
+             useful_until, as_of, rung_at, reason, finished_at)
         SELECT :at, :task_name, chunk.user_id, chunk.account_id, chunk.subject, :schedule_id, :queue,
-               CASE WHEN CAST(:needs AS text) IS NULL THEN 'queued' ELSE 'waiting' END,
+               CASE WHEN CAST(:missed AS text) IS NOT NULL THEN 'skipped'
+                    WHEN CAST(:needs AS text) IS NULL THEN 'queued' ELSE 'waiting' END,
                CAST(replace(CAST(:needs AS text), '$parameters', chunk.parameters) AS jsonb),
-               :useful_until, :at, now()
+               :useful_until, :as_of, CASE WHEN CAST(:missed AS text) IS NULL THEN now() END, CAST(:missed AS text),
+               CASE WHEN CAST(:missed AS text) IS NOT NULL THEN now() END
         FROM chunk ORDER BY chunk.id
         ON CONFLICT DO NOTHING
         RETURNING scheduled_for, id, generation, status)
@@ -211,6 +216,8 @@ class ScheduleRepository:
             "at": slot.at,
             "useful_until": slot.useful_until,
             "needs": slot.needs,
+            "as_of": slot.as_of,
+            "missed": slot.missed,
         }
         if scope == "account":
             parameters |= {"cursor": cursor, "chunk": chunk}

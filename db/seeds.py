@@ -15,7 +15,9 @@ CALENDAR_FILE = "nse_calendar.csv"
 DEFAULT_SCHEDULES: tuple[dict[str, str | None], ...] = tuple(
     {"name": name, "task_name": task_name, "trigger": trigger, "scope": scope, "condition": condition}
     for name, task_name, trigger, scope, condition in (
-        ("prices", "prices", "every 10m from close+15m until close+5h", "shared", "prices_missing"),
+        ("prices", "prices", "every 10m from close+15m until close+8h", "shared", "prices_missing"),
+        # For a file that came in the night: the analysis and the buys still have twenty minutes.
+        ("prices before open", "prices", "every 10m from open-75m until open-35m", "shared", "prices_missing"),
         ("analysis", "analysis", "close+30m", "parameters", None),
         ("buy_orders", "buy_orders", "close+35m", "account", None),
         ("premarket_retry", "premarket_retry", "open-30m", "account", "has_failed_order"),

@@ -1,6 +1,6 @@
 """Fires due schedules: claim, then piece by piece commit executions and ring them, then plan the next slot."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -21,6 +21,8 @@ log = structlog.get_logger(__name__)
 # A fan-out whose scheduler dies is taken over after this long, by the row's cursor.
 CLAIM_SECONDS = 10.0
 CHUNK = 2000
+# Of market time. A scheduler that comes back after months tells of the last week in rows, of the rest in its log.
+MISSED_RECORDED = timedelta(days=7)
 
 
 class Due:
@@ -64,11 +66,10 @@ class Due:
     async def _fire(self, row: Any, daily_bars: bool) -> None:
         trigger = parse_trigger(row.trigger)
         slot_at = self._newest(trigger, row, daily_bars)
-        limits = plan(row.task_name, slot_at, self.calendar)
-        queue, day = TASKS[row.task_name].queue, self.calendar.exchange_day(slot_at)
-        slot = Slot(row.id, row.task_name, queue, slot_at, day, limits.useful_until, limits.needs)
-        cursor, last, made = row.cursor, limits.useful_until < row.market_now, 0
-        if last:
+        slot = self._slot(row, slot_at)
+        cursor, last, made = row.cursor, False, 0
+        if slot.missed is not None:
+            last = slot_at < row.market_now - MISSED_RECORDED
             log.warning("slot_missed", task=row.task_name, slot=slot_at.isoformat(), schedule_id=row.id)
         while not last:
             chunk = await self._commit_chunk(slot, row, cursor)
@@ -81,6 +82,24 @@ class Due:
             after = next_due(trigger, self.calendar, slot_at, daily_bars)
             await ScheduleRepository(session).finish(row.id, self.name, row.firing_slot, after)
         log.info("slot_fired", task=row.task_name, slot=slot_at.isoformat(), schedule_id=row.id, rung=made)
+
+    def _slot(self, row: Any, at: datetime) -> Slot:
+        """Return a firing as planned; one past its use is made of ended rows, so that the record has no gap."""
+        limits = plan(row.task_name, at, self.calendar)
+        as_of = limits.as_of or at
+        return Slot(
+            row.id,
+            row.task_name,
+            TASKS[row.task_name].queue,
+            at,
+            self.calendar.exchange_day(as_of),
+            as_of,
+            limits.useful_until,
+            limits.needs,
+            f"missed: no scheduler ran until {row.market_now:%Y-%m-%d %H:%M} UTC"
+            if limits.useful_until < row.market_now
+            else None,
+        )
 
     async def _hold_calendar(self, session: AsyncSession) -> None:
         """Take the calendar that is stored now, and keep it from being replaced until the transaction ends.

@@ -1,4 +1,4 @@
-"""What one firing of a task asks for: until when it is useful, and which results it needs first. Pure."""
+"""What one firing of a task asks for: whose data, until when it is useful, which results it needs first. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -29,10 +29,11 @@ LAST_DAY_USEFUL = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A slot's limits. needs: JSON text as `waiting_for` holds it, or None."""
+    """A slot's limits. needs: JSON as `waiting_for` has it, or None. as_of: whose data it is for, None: the slot's."""
 
     useful_until: datetime
     needs: str | None
+    as_of: datetime | None = None
 
 
 def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
@@ -41,7 +42,7 @@ def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
         return Plan(slot + NIGHT_USEFUL, None)
     session = calendar.session(calendar.exchange_day(slot)) or calendar.current_or_next(slot)
     if task_name == "prices":
-        return Plan(_before_next_open(session, calendar, PRICES_DEADLINE), None)
+        return _prices(slot, session, calendar)
     if task_name == "analysis":
         return Plan(_before_next_open(session, calendar, BUY_DEADLINE), json.dumps([_prices_of(session)]))
     if task_name == "buy_orders":
@@ -60,6 +61,17 @@ def plan(task_name: str, slot: datetime, calendar: Calendar) -> Plan:
         needs = [_prices_of(session), _sync_after(session.closes, newest=True)]
         return Plan(ist(session.day, _DAY_ENDS), json.dumps(needs))
     return Plan(slot + SYNC_USEFUL, None)
+
+
+def _prices(slot: datetime, session: Session, calendar: Calendar) -> Plan:
+    """Return the plan of a look for bars: before an open it is for the session before, whose file came in the night."""
+    if slot >= session.opens:
+        return Plan(_before_next_open(session, calendar, PRICES_DEADLINE), None)
+    try:
+        before = calendar.previous_session(session.day).closes
+    except CalendarUncovered:
+        before = None  # the first day of all: its look finds the session open, and says so
+    return Plan(session.opens - PRICES_DEADLINE, None, before)
 
 
 def _before_next_open(session: Session, calendar: Calendar, ahead: timedelta) -> datetime:

@@ -13,6 +13,7 @@ from db.sweeps import Outlook, SweepRepository
 from db.training_jobs import MLTrainingJobRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
+from scheduler.due import MISSED_RECORDED
 from scheduler.sight import Sight
 from worker.bells.ringing import Bells
 
@@ -67,7 +68,7 @@ class Sweep:
     async def _make_partitions(self, now: float) -> None:
         if self._partitions_at is None or now - self._partitions_at > PARTITION_SECONDS:
             async with self.database.transaction(None) as session:
-                await PartitionRepository(session).make_ahead(PARTITION_DAYS)
+                await PartitionRepository(session).make_ahead(PARTITION_DAYS, behind=MISSED_RECORDED.days)
             self.sight.seen()
             self._partitions_at = now
 

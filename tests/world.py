@@ -132,13 +132,14 @@ class World:
         subject: str = "",
         as_of: datetime | None = None,
         useful_until: datetime | None = None,
+        slot: datetime | None = None,
     ) -> Execution:
-        """Insert an execution that a worker has just claimed, at market now."""
+        """Insert an execution that a worker has just claimed, at market now. slot: None, that of its data."""
         async with self.database.transaction(None) as session:
             now: datetime = (await session.execute(text("SELECT market_now()"))).scalar_one()
             number = self.slots[task] = self.slots.get(task, 0) + 1
             row = ExecutionRow(
-                scheduled_for=(as_of or now) + timedelta(microseconds=number),  # no two of a task share a slot
+                scheduled_for=(slot or as_of or now) + timedelta(microseconds=number),  # no two of a task share a slot
                 task_name=task,
                 user_id=who.user_id if who else None,
                 account_id=who.account_id if who else None,

@@ -104,7 +104,7 @@ def _signals(session: AsyncSession) -> UserSignalRepository:
 async def _fan_out(session: AsyncSession) -> None:
     """Fan out under each condition that is a statement of its own."""
     repository = ScheduleRepository(session)
-    slot = Slot(9, "order_sync", "orders", SLOT + _HOUR, DAY, _AT, None)
+    slot = Slot(9, "order_sync", "orders", SLOT + _HOUR, DAY, SLOT + _HOUR, _AT, None)
     for condition in (None, "has_live_order", "has_failed_order", "has_open_position"):
         await repository.fan_out(slot, "account", condition, 0, 50)
     await repository.fan_out(slot, "parameters", None, 0, 50)

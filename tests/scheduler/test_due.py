@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
+from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.schedules import ScheduleRepository
 from db.transaction import Database
@@ -116,16 +117,55 @@ async def test_analysis_is_one_execution_for_each_distinct_parameter_set(databas
     assert await scalar(database, count) == 2
 
 
-async def test_a_slot_past_its_use_makes_no_executions_but_is_stepped_over(database: Database, bells: Bells) -> None:
+async def _missed(database: Database, bells: Bells, until: datetime) -> list[tuple[str, datetime, str, str]]:
+    """Plan on the morning, come back at a moment, fire, and return the rows past their use."""
     await replay_from(database)
     await person(database)
     due = await open_due(database, bells)
-    await due.plan_new(True)
-    await set_clock(database, MORNING + timedelta(days=14))
-    while await due.fire(True):
+    await due.plan_new(False)
+    await set_clock(database, until)
+    while await due.fire(False):
         pass
-    late = "SELECT count(*) FROM service_task_execution WHERE useful_until < market_now()"
-    assert await scalar(database, late) == 0
+    query = (
+        "SELECT task_name, scheduled_for, status, reason FROM service_task_execution WHERE useful_until < market_now() "
+        "AND (status <> 'skipped' OR finished_at IS NOT NULL) ORDER BY scheduled_for, task_name"
+    )
+    async with database.reading(None) as session:
+        return [
+            (row.task_name, row.scheduled_for, row.status, row.reason) for row in await session.execute(text(query))
+        ]
+
+
+async def test_a_slot_past_its_use_leaves_a_row_that_says_it_was_missed(database: Database, bells: Bells) -> None:
+    late = MORNING + timedelta(days=2)  # 2024-01-04 08:00 IST
+    missed = await _missed(database, bells, late)
+    assert {(status, reason) for _, _, status, reason in missed} == {
+        ("skipped", "missed: no scheduler ran until 2024-01-04 02:30 UTC")
+    }
+    of = {task: [at for name, at, *_ in missed if name == task] for task, *_ in missed}
+    first = datetime(2024, 1, 2, 10, 5, tzinfo=UTC)  # 15:35 IST
+    assert of["buy_orders"] == [first + timedelta(minutes=30)], "yesterday's is still of use"
+    assert of["analysis"] == [first + timedelta(minutes=25)]
+    assert of["eod_cleanup"] == [first + timedelta(hours=2, minutes=25, days=day) for day in (0, 1)]
+    behind = "SELECT count(*) FROM schedules WHERE next_due_at <= market_now()"
+    assert await scalar(database, behind) == 0
+    assert await ready_ids(bells, "orders") == []
+
+
+async def test_of_a_repeating_schedule_the_newest_missed_slot_is_recorded(database: Database, bells: Bells) -> None:
+    missed = await _missed(database, bells, MORNING + timedelta(days=2, minutes=70))  # 09:10 IST
+    at_night, before_open = datetime(2024, 1, 3, 17, 55, tzinfo=UTC), datetime(2024, 1, 4, 3, tzinfo=UTC)
+    assert [at for task, at, *_ in missed if task == "prices"] == [at_night, before_open]
+
+
+async def test_of_a_long_absence_the_last_week_is_recorded(database: Database, bells: Bells) -> None:
+    missed = await _missed(database, bells, MORNING + timedelta(days=14))
+    days = sorted({at.date() for task, at, *_ in missed if task == "eod_cleanup"})
+    assert (days[0], days[-1], len(days)) == (
+        datetime(2024, 1, 9, tzinfo=UTC).date(),
+        datetime(2024, 1, 15, tzinfo=UTC).date(),
+        5,
+    )
     behind = "SELECT count(*) FROM schedules WHERE next_due_at <= market_now()"
     assert await scalar(database, behind) == 0
 
@@ -171,8 +211,30 @@ async def test_a_repeating_schedule_that_fell_behind_fires_its_newest_slot_alone
     await set_clock(database, AFTER_CLOSE + timedelta(minutes=55))
     while await due.fire(False):
         pass
-    fired = "SELECT count(DISTINCT scheduled_for) FROM service_task_execution WHERE task_name = 'prices'"
+    fired = "SELECT count(*) FROM service_task_execution WHERE task_name = 'prices' AND status = 'queued'"
     assert await scalar(database, fired) == 1
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_prices_that_did_not_come_in_the_evening_are_looked_for_before_the_next_open(
+    database: Database, bells: Bells, whole: bool
+) -> None:
+    await replay_from(database)
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    at = datetime(2024, 1, 3, 2, 30, tzinfo=UTC)  # 08:00 IST
+    async with database.transaction(None) as session:
+        await BarRepository(session).store_day(at.date() - timedelta(days=1), 10, 0, whole, "a test")
+        await session.execute(
+            text("UPDATE schedules SET next_due_at = :at WHERE name = 'prices before open'"), {"at": at}
+        )
+    await set_clock(database, at)
+    await due.fire(True)
+    async with database.reading(None) as session:
+        made = await session.execute(
+            text("SELECT as_of, status FROM service_task_execution WHERE scheduled_for = :at"), {"at": at}
+        )
+    assert [tuple(row) for row in made] == ([] if whole else [(datetime(2024, 1, 2, 10, tzinfo=UTC), "queued")])
 
 
 async def test_a_schedule_that_cannot_fire_does_not_stop_the_others(database: Database, bells: Bells) -> None:

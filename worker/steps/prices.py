@@ -55,7 +55,7 @@ async def _store(
         expected = max(await rows.count_on(before), have + await _awaited(rows, batch.missing, last))
         whole = have > 0 and have >= WHOLE_SHARE * expected
         await rows.store_day(day, have, len(batch.missing), whole, resources.prices.name)
-        if whole and execution.as_of - market.closes > SEEN_BY_SYNC:
+        if whole and execution.scheduled_for - market.closes > SEEN_BY_SYNC:
             await tasks.sync_ended(execution, TASKS["order_sync"].queue, day, now, now + SYNC_USEFUL)
     details = _details(batch, day, have)
     if whole:

@@ -128,6 +128,17 @@ async def test_bars_that_come_late_have_the_books_read_again_that_waited_for_the
     assert await desk.follow_ups() == [("order_sync", "", desk.closes(DAY, 35))]
 
 
+async def test_a_file_of_the_night_is_loaded_before_the_next_open_for_the_day_it_is_of(desk: Desk) -> None:
+    source = await evening(desk, 0, 20)
+    await desk.planned(status="parked")
+    source.add(bar(f"S{number:02d}", DAY, "10", "11", "9", "10") for number in range(20))
+    before_open = desk.opens(NEXT, -75)
+    await desk.world.set_clock(before_open)
+    outcome = await desk.run_as(await desk.world.running("prices", as_of=desk.closes(DAY), slot=before_open))
+    assert (outcome.status, outcome.details["day"]) == ("success", str(DAY))
+    assert await desk.follow_ups() == [("order_sync", "", before_open)]
+
+
 async def test_bars_in_time_leave_the_books_to_their_schedule(desk: Desk) -> None:
     await evening(desk, 20, 20)
     await desk.planned(status="parked")
