@@ -23,6 +23,7 @@ class ErrorLogRow(Base):
     __table_args__ = (
         Index(None, "user_id", "occurred_at", "resolved"),
         Index(None, "error_type"),
+        Index(None, "task_name", "id"),
         Index(None, "fingerprint", "occurred_at"),
         Index(None, "occurred_at", postgresql_where="NOT resolved"),
         Index(None, "resolved_at", postgresql_where="resolved"),

@@ -58,6 +58,11 @@ class ExecutionRow(Base):
             "ix_service_task_execution_unrung", "parent_id",
             postgresql_where="status IN ('queued', 'retrying') AND rung_at IS NULL",
         ),
+        # What went wrong is looked for among all that did not.
+        Index(
+            "ix_service_task_execution_failed", "status", "scheduled_for",
+            postgresql_where="status IN ('failed', 'cancelled')",
+        ),
         # Ids grow with time: a few pages tell where one lies, and keeping them costs next to nothing.
         Index("ix_service_task_execution_id", "id", postgresql_using="brin", postgresql_with={"autosummarize": True}),
         Index("ix_service_task_execution_user_id", "user_id", "task_name", "scheduled_for"),

@@ -317,6 +317,13 @@ def upgrade() -> None:
         postgresql_where="status IN ('waiting', 'queued', 'running', 'retrying')",
     )
     op.create_index(
+        "ix_service_task_execution_failed",
+        "service_task_execution",
+        ["status", "scheduled_for"],
+        unique=False,
+        postgresql_where="status IN ('failed', 'cancelled')",
+    )
+    op.create_index(
         "ix_service_task_execution_unrung",
         "service_task_execution",
         ["parent_id"],
@@ -460,6 +467,7 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_error_logs_resolved_at"), "error_logs", ["resolved_at"], unique=False, postgresql_where="resolved"
     )
+    op.create_index(op.f("ix_error_logs_task_name_id"), "error_logs", ["task_name", "id"], unique=False)
     op.create_index(
         op.f("ix_error_logs_user_id_occurred_at_resolved"),
         "error_logs",
@@ -1500,6 +1508,7 @@ def downgrade() -> None:
     op.drop_table("ml_training_jobs")
     op.drop_table("feature_snapshots")
     op.drop_index(op.f("ix_error_logs_user_id_occurred_at_resolved"), table_name="error_logs")
+    op.drop_index(op.f("ix_error_logs_task_name_id"), table_name="error_logs")
     op.drop_index(op.f("ix_error_logs_resolved_at"), table_name="error_logs", postgresql_where="resolved")
     op.drop_index(op.f("ix_error_logs_occurred_at"), table_name="error_logs", postgresql_where="NOT resolved")
     op.drop_index(op.f("ix_error_logs_fingerprint_occurred_at"), table_name="error_logs")
@@ -1520,6 +1529,11 @@ def downgrade() -> None:
     op.drop_index("uq_users_email", table_name="users")
     op.drop_table("users")
     op.drop_index("ix_service_task_execution_user_id", table_name="service_task_execution")
+    op.drop_index(
+        "ix_service_task_execution_failed",
+        table_name="service_task_execution",
+        postgresql_where="status IN ('failed', 'cancelled')",
+    )
     op.drop_index(
         "ix_service_task_execution_unrung",
         table_name="service_task_execution",

@@ -18,6 +18,7 @@ from trading.config import DEFAULTS
 
 NAME = "muhurat_plans"
 USERS = 50
+IDLE = 600
 # Tuesday 2024-01-09, 16:00 IST.
 SLOT = datetime(2024, 1, 9, 10, 30, tzinfo=UTC)
 IN_SLOT = 100_000
@@ -117,6 +118,16 @@ FILLINGS: tuple[str, ...] = (
        SELECT user_id, account_id, date, 1, 0, 1, 0, 0, 0, 0 FROM pnldaily""",
     """INSERT INTO pnl_calculation_audit (user_id, calculation_type, status, triggered_by)
        SELECT (g - 1) % 50 + 1, 'scheduled', 'success', 'scheduled' FROM generate_series(1, 10000) g""",
+    # Many more users who did nothing yet: their subscriptions alone are too many to be read whole.
+    f"INSERT INTO users (email) SELECT 'more' || g || '@example.in' FROM generate_series(1, {IDLE}) g",
+    f"INSERT INTO service_status (user_id, service_running) SELECT id, true FROM users WHERE id > {USERS}",
+    f"INSERT INTO user_notification_preferences (user_id) SELECT id FROM users WHERE id > {USERS}",
+    f"""INSERT INTO user_trading_config (user_id, parameter_hash)
+        SELECT u.id, c.parameter_hash FROM users u, user_trading_config c WHERE u.id > {USERS} AND c.user_id = 1""",
+    f"""INSERT INTO broker_accounts (user_id, code, name, mode, venue)
+        SELECT id, email || '/paper', 'paper', 'paper', 'paper' FROM users WHERE id > {USERS}""",
+    f"""INSERT INTO schedule_subscriptions (schedule_id, user_id, account_id)
+        SELECT d.id, a.user_id, a.id FROM schedules d, broker_accounts a WHERE d.scope = 'account' AND a.user_id > {USERS}""",
 )
 
 

@@ -21,6 +21,7 @@ from db.decisions import DecisionRepository
 from db.error_logs import ErrorLogRepository
 from db.executions import Bell, Execution, FollowUp, ServiceTaskRepository
 from db.hand_backs import HandBackRepository
+from db.histories import HistoryRepository
 from db.lookups import LookupRepository
 from db.losses import LossRepository
 from db.notifications import Notice, NotificationRepository
@@ -118,6 +119,9 @@ async def _pages(session: AsyncSession) -> None:
     await look.executions(20, **day)
     await look.executions(20, user_id=USER, **day)
     await look.executions(20, user_id=USER, task="order_sync")
+    await look.executions(20, status="failed", **day)
+    await look.executions(20, status="running")
+    await look.executions(20, status="failed")
 
 
 # Repository.method -> its call. Those of a user run in the user's scope, the others in the system's.
@@ -134,6 +138,15 @@ OF_A_USER: dict[str, Call] = {
     "FillRepository.book": lambda s: _fills(s).book([(FILLED, "new", _FILL)]),
     "FillRepository.known": lambda s: _fills(s).known([f"f{FILLED}", "new"]),
     "FillRepository.symbols_between": lambda s: _fills(s).symbols_between(SLOT - 24 * _HOUR, SLOT),
+    "HistoryRepository.error": lambda s: HistoryRepository(s, USER).error(USER),
+    "HistoryRepository.errors": lambda s: HistoryRepository(s, USER).errors(20, (_AT, 9_000)),
+    "HistoryRepository.errors not resolved": lambda s: HistoryRepository(s, USER).errors(20, unresolved=True),
+    "HistoryRepository.executions": lambda s: HistoryRepository(s, USER).executions(SLOT - 48 * _HOUR, 20),
+    "HistoryRepository.executions of a task": lambda s: HistoryRepository(s, USER).executions(
+        SLOT - 900 * _HOUR, 20, (SLOT, 9), "order_sync"
+    ),
+    "HistoryRepository.fills": lambda s: HistoryRepository(s, USER).fills(20, (_AT, 9_000)),
+    "HistoryRepository.orders": lambda s: HistoryRepository(s, USER).orders(20, (_AT, 9_000)),
     "NotificationRepository.change_preferences": lambda s: NotificationRepository(s).change_preferences(
         USER, {"notify_order_placed": False}, "asha"
     ),
@@ -211,6 +224,8 @@ OF_THE_SYSTEM: dict[str, Call] = {
     "ErrorLogRepository.newest": lambda s: ErrorLogRepository(s).newest(20),
     "ErrorLogRepository.newest of a user": lambda s: ErrorLogRepository(s).newest(20, user_id=USER, unresolved=True),
     "ErrorLogRepository.newest of a kind": lambda s: ErrorLogRepository(s).newest(20, fingerprint="p7"),
+    "ErrorLogRepository.newest of a task": lambda s: ErrorLogRepository(s).newest(20, task_name="nosuch"),
+    "ErrorLogRepository.newest of a type": lambda s: ErrorLogRepository(s).newest(20, error_type="nosuch"),
     "ErrorLogRepository.repeats": lambda s: ErrorLogRepository(s).repeats(SLOT, 20),
     "ErrorLogRepository.resolve": lambda s: ErrorLogRepository(s).resolve("asha", "n", ids=[7], fingerprints=["p7"]),
     "ErrorLogRepository.show": lambda s: ErrorLogRepository(s).show(7),
@@ -248,6 +263,8 @@ OF_THE_SYSTEM: dict[str, Call] = {
     "ServiceLogRepository.newest": lambda s: ServiceLogRepository(s).newest(SLOT - 24 * _HOUR, 20),
     "ServiceLogRepository.newest of a user": lambda s: ServiceLogRepository(s).newest(SLOT - _HOUR, 20, user_id=USER),
     "ServiceLogRepository.newest of an execution": lambda s: ServiceLogRepository(s).newest(SLOT, 9, execution_id=7),
+    "ServiceLogRepository.newest of a module": lambda s: ServiceLogRepository(s).newest(SLOT - _HOUR, 9, module="n"),
+    "ServiceLogRepository.newest with words": lambda s: ServiceLogRepository(s).newest(SLOT - _HOUR, 9, words="gone"),
     "ServiceLogRepository.store": lambda s: ServiceLogRepository(s).store([_LINE]),
     "ServiceStatusRepository.beat": lambda s: ServiceStatusRepository(s).beat(100),
     "ServiceTaskRepository.sync_ended": lambda s: ServiceTaskRepository(s).sync_ended(
@@ -331,6 +348,7 @@ WHOLE: dict[str, str] = {
 
 # These find a user's rows without naming the user.
 WITHOUT_USER: dict[str, str] = {
+    "HistoryRepository.error": "by the key of a row that was found by its user",
     "ServiceTaskRepository.fence": "by the key of the execution itself",
     "UserTradingConfigRepository.apply_preset": "by the key of a row that was found by its user",
     "UserTradingConfigRepository.reset": "by the key of a row that was found by its user",
