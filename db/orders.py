@@ -62,6 +62,7 @@ class OrderRow(Base):
         Index(None, "status", "last_status_check", postgresql_where=f"status IN ({_LIVE_LIST})"),
         Index("ix_orders_failed", "account_id", "retry_until", postgresql_where="status = 'failed'"),
         Index(None, "account_id", "tag"),
+        Index(None, "order_id", "account_id"),
         Index(None, "session_day"),
         Index(None, "user_id", "created_at"),
         Index(None, "user_id", "updated_at"),
@@ -95,7 +96,7 @@ class OrderRow(Base):
     attempt: Mapped[int] = mapped_column(server_default="1")
     as_of: Mapped[Moment]
     session_day: Mapped[date]
-    order_id: Mapped[Name | None] = mapped_column(index=True)
+    order_id: Mapped[Name | None]
     base_symbol: Mapped[Ticker] = mapped_column(Computed(_BASE_SYMBOL, persisted=True))
     order_metadata: Mapped[Json | None] = mapped_column("metadata")
     broker_order_id: Mapped[Name | None]

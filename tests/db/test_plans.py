@@ -175,7 +175,14 @@ async def test_a_scan_of_a_large_table_would_be_seen(full: ServerUrls) -> None:
     database = Database(make_engine(full.sqlalchemy, pool_size=1))
     async with database.reading(None) as session:
         large, partial = await large_relations(session), await partial_indexes(session)
-        assert {"schedule_subscriptions", "orders", "fills", "positions", "notifications", "service_task_execution_p20240101"} <= large
+        assert {
+            "schedule_subscriptions",
+            "orders",
+            "fills",
+            "positions",
+            "notifications",
+            "service_task_execution_p20240101",
+        } <= large
         plans = await plans_of(session, lambda s: s.execute(text("SELECT count(*) FROM orders WHERE reason = 'x'")))
         assert len(whole_reads(plans, large, partial)) == 1
         await session.execute(text("SET LOCAL enable_seqscan = off"))
