@@ -41,6 +41,17 @@ _LIVE_SIDES = text(
       AND symbol = ANY(CAST(:symbols AS text[]))
     """
 )
+_MONEY = text(
+    """
+    SELECT a.cash,
+           (SELECT min(b.id) FROM import_batches b
+            WHERE b.user_id = :user_id AND b.account_id = :account_id AND b.kind = :kind AND b.state = 'done'
+              AND NOT b.dry_run AND b.id <> :batch_id) AS batch_id,
+           EXISTS (SELECT FROM fills WHERE user_id = :user_id AND account_id = :account_id
+                   AND import_batch_id IS NULL) AS has_traded
+    FROM broker_accounts a WHERE a.id = :account_id AND a.user_id = :user_id
+    """
+)
 _TRACKED = text(
     "SELECT tracking_id FROM tracked_symbols WHERE user_id = :user_id AND account_id = :account_id "
     "AND tracking_id = ANY(CAST(:ids AS text[]))"
@@ -82,6 +93,10 @@ class ImportLookupRepository:
     async def tracked(self, ids: Collection[str]) -> set[str]:
         """Return which trackings are there already."""
         return {row.tracking_id for row in await self._all(_TRACKED, ids=ids)}
+
+    async def money(self, kind: str, batch_id: int) -> Any:
+        """Return the account's cash, the batch that has set it already, and whether the account has traded."""
+        return (await self.session.execute(_MONEY, {**self._mine, "kind": kind, "batch_id": batch_id})).one()
 
     async def _all(self, statement: Any, **asked: Collection[str]) -> list[Any]:
         ((name, values),) = asked.items()

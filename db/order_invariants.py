@@ -17,7 +17,8 @@ _NOTHING_MOVES = """NOT EXISTS (
 # An imported fill is of the position its order names, and of no other; one that an import closed has no other fills.
 _BELONGS = """CASE WHEN t.import_batch_id IS NOT NULL
                    THEN EXISTS (SELECT FROM orders WHERE id = t.order_id AND position_id = p.id)
-                   ELSE NOT EXISTS (SELECT FROM orders WHERE id = p.sell_order_id AND import_batch_id IS NOT NULL) END"""
+                   ELSE NOT EXISTS (SELECT FROM orders
+                                    WHERE id = p.sell_order_id AND import_batch_id IS NOT NULL) END"""
 
 ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
     (
@@ -116,7 +117,8 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
         "one wish of one session became two orders: cancel the second, and look at how it came to be",
         """
         SELECT account_id, session_day, symbol, side, leg, array_agg(id ORDER BY id) AS order_ids FROM orders
-        WHERE session_day >= :since AND retry_of IS NULL AND import_batch_id IS NULL GROUP BY 1, 2, 3, 4, 5 HAVING count(*) > 1""",
+        WHERE session_day >= :since AND retry_of IS NULL AND import_batch_id IS NULL
+        GROUP BY 1, 2, 3, 4, 5 HAVING count(*) > 1""",
     ),
     (
         "portfolio_within_its_size",
@@ -164,7 +166,8 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
         FROM orders o JOIN broker_accounts a ON a.id = o.account_id AND a.venue = 'paper'
         LEFT JOIN paper_orders p ON p.account_id = o.account_id AND p.tag = o.tag
         WHERE o.session_day >= :since AND o.status NOT IN ({_LIVE})
-          AND ((p.id IS NULL AND o.broker_order_id IS NOT NULL AND o.import_batch_id IS NULL) OR p.symbol <> o.symbol OR p.side <> o.side
+          AND ((p.id IS NULL AND o.broker_order_id IS NOT NULL AND o.import_batch_id IS NULL)
+               OR p.symbol <> o.symbol OR p.side <> o.side
                OR p.quantity <> o.quantity OR p.filled_quantity <> o.filled_quantity
                OR o.broker_order_id <> 'P' || p.tag)
         UNION ALL

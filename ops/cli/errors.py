@@ -13,6 +13,7 @@ from adapters.prices.base import PriceSourceError
 from config.servers import SettingsError, hide_password
 from db.engine import DatabaseError
 from ops.cli.upping import ReleaseError
+from ops.importers.errors import ImportingError
 from ops.local import LocalServerError
 from ops.price_load import NoBarsError
 from ops.procfile import ProcfileError
@@ -25,7 +26,7 @@ from trading.errors import TradingError
 FAILED, BAD_INPUT = 1, 2
 
 # Errors of ours that say all three themselves.
-_BAD_INPUT_KINDS = (ReplayError, PriceSourceError, ConfigError, ProcfileError, TradingError)
+_BAD_INPUT_KINDS = (ReplayError, PriceSourceError, ConfigError, ProcfileError, TradingError, ImportingError)
 _FAILED_KINDS = (
     DatabaseError,
     LocalServerError,

@@ -32,7 +32,8 @@ def known_word(option: str, value: str | None, words: Collection[str]) -> str | 
     return value
 
 
-def _said(value: str | None) -> str | None:
+def said_one(value: str | None) -> str | None:
+    """Return a value unless it is empty. Raises typer.BadParameter."""
     # An empty variable of a script must not mean everybody.
     if value is not None and not value.strip():
         raise typer.BadParameter("it is empty: give an e-mail or id that `muhurat users` lists, or leave it out")
@@ -101,7 +102,8 @@ As = Annotated[
 ]
 User = Annotated[
     str | None,
-    typer.Option("--user", metavar="EMAIL", callback=_said, help="One user, by e-mail or id. Unset: all."),
+    typer.Option("--user", metavar="EMAIL", callback=said_one, help="One user, by e-mail or id. Unset: all."),
 ]
+Before = Annotated[int, typer.Option(min=1, max=LARGEST_ID, metavar="ID", help="Only those before this id.")]
 After = Annotated[int, typer.Option(min=0, max=LARGEST_ID, metavar="ID", help="Go on after this id.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many to list.")]

@@ -68,7 +68,7 @@ class Entry:
 
     legacy_ids: of its orders. opens: the share it opens a position in. notes: what people should know though it was
     taken. One that was refused has a kind and a reason, and no rows. others: entries that became part of this one, and
-    fall with it. merges: an order that is there under its id tells of the same.
+    fall with it. merges: an order that is there under its id tells of the same. cash: what the account has by it.
     """
 
     place: str
@@ -88,6 +88,7 @@ class Entry:
     sums: Sums = field(default_factory=Sums)
     others: list["Entry"] = field(default_factory=list)
     merges: bool = False
+    cash: Decimal | None = None
 
     def refuse(self, kind: str, reason: str, outcome: Outcome = Outcome.ERROR) -> None:
         """Say why this one is not imported."""

@@ -42,6 +42,15 @@ class Judge:
             elif entry.live in live:
                 _refuse(entry, "live", f"another order to {entry.live[1]} {entry.live[0]} may still trade")
 
+    async def judge_money(self, lookups: ImportLookupRepository, entry: Entry, kind: str, batch_id: int) -> None:
+        """Take an account's money once: what it has after trading here is never put back."""
+        money = await lookups.money(kind, batch_id)
+        if money.batch_id is not None:
+            _refuse(entry, "there", f"batch {money.batch_id} set the account's money", Outcome.SKIPPED)
+        elif money.has_traded:
+            said = f"the account has traded here and has {money.cash}; that is not replaced by {entry.cash}"
+            _refuse(entry, "has_traded", said)
+
     async def _tracked(self, lookups: ImportLookupRepository, chunk: Sequence[Entry]) -> None:
         there = await lookups.tracked([one.tracking.tracking_id for one in chunk if one.tracking is not None])
         for entry in chunk:

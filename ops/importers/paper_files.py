@@ -10,9 +10,10 @@ from db.import_rows import NewFill, NewOrder, NewPosition, Rows, key_of
 from ops.importers import fields as f
 from ops.importers import words
 from ops.importers.entry import Entry, Outcome, Sums, refused, sums_of
+from ops.importers.errors import BrokenFileError
 from ops.importers.fields import Record, RefusedRecordError
 from ops.importers.orders import Ground, judged
-from ops.importers.stream import BrokenFileError, Item
+from ops.importers.stream import Item
 from ops.importers.trades_file import content_of
 from ops.importers.words import Told
 from trading.calendar import exchange_day
@@ -56,12 +57,10 @@ class _Trade:
 
 
 class PaperFiles:
-    """One reading of the files. read: the records of a file by its name. keep_cash: told what the account has."""
+    """One reading of the files. read: the records of a file by its name."""
 
-    def __init__(
-        self, read: Callable[[str], Iterator[Item]], keep_cash: Callable[[Money], None], ground: Ground
-    ) -> None:
-        self._read, self._keep_cash, self._ground = read, keep_cash, ground
+    def __init__(self, read: Callable[[str], Iterator[Item]], ground: Ground) -> None:
+        self._read, self._ground = read, ground
         self._deals: dict[Symbol, list[_Deal]] = defaultdict(list)
         self._trades: dict[str, list[_Trade]] = defaultdict(list)
         self._seen: dict[str, str] = {}
@@ -255,7 +254,7 @@ class PaperFiles:
         except RefusedRecordError as error:
             entry.refuse(error.kind, error.reason)
         else:
-            self._keep_cash(cash.quantize(Decimal("0.01")))
+            entry.cash = cash.quantize(Decimal("0.01"))
         yield entry
 
 

@@ -1,7 +1,7 @@
 """A folder of paper trading files as one source."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ops.importers.entry import Entry
@@ -9,7 +9,6 @@ from ops.importers.orders import Ground
 from ops.importers.paper_files import FILES, KIND, PaperFiles
 from ops.importers.source import Told, fingerprint
 from ops.importers.stream import Item, read_items
-from trading.values import Money
 
 
 @dataclass(slots=True)
@@ -21,7 +20,6 @@ class PaperSource:
     told: Told
     kind: str = KIND
     sha256: str = ""
-    _cash: Money | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.sha256 = self.sha256 or fingerprint(*self._there())
@@ -36,13 +34,9 @@ class PaperSource:
         """Bytes in all files."""
         return sum(path.stat().st_size for path in self._there())
 
-    def cash(self) -> Money | None:
-        """Return what `account.json` says is available."""
-        return self._cash
-
     def entries(self) -> Iterator[Entry]:
         """Yield the entry of every record, position by position. Raises BrokenFileError after the last."""
-        return PaperFiles(self.read, self.keep_cash, self.ground).entries()
+        return PaperFiles(self.read, self.ground).entries()
 
     def read(self, name: str) -> Iterator[Item]:
         """Yield the records of one of the files; one that is not there has none."""
@@ -52,10 +46,6 @@ class PaperSource:
                 (self.folder / one).stat().st_size for one in FILES[: FILES.index(name)] if (self.folder / one).exists()
             )
             yield from read_items(path, lambda done: self.told(before + done))
-
-    def keep_cash(self, cash: Money) -> None:
-        """Remember what the account has."""
-        self._cash = cash
 
     def _there(self) -> list[Path]:
         return [path for name in FILES if (path := self.folder / name).exists()]

@@ -1,21 +1,36 @@
 """Takes a batch back: exactly the rows that name it, and only where nothing was built on them."""
 
-from collections.abc import Sequence
-
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.accounts import AccountRepository
+from db.audit_logs import AuditLogRepository
 from db.import_batches import ImportBatchRepository
 from db.import_undo import UndoRepository
 from db.imports import Target
+from ops.importers.errors import BuiltUponError
 
 
-class BuiltUponError(Exception):
-    """Live trading has built on what an import made. rows: which rows, in words."""
+async def roll_back_batch(session: AsyncSession, batch_id: int, actor: str) -> int:
+    """Take a batch back under its account's lock. Returns how many rows went.
 
-    def __init__(self, batch_id: int, rows: Sequence[str]) -> None:
-        named = "; ".join(rows[:10]) + (f" and {len(rows) - 10} more" if len(rows) > 10 else "")
-        super().__init__(f"batch {batch_id} cannot be rolled back: trading has gone on from it: {named}")
-        self.rows = rows
+    Raises LookupError when there is no batch to take back, BuiltUponError.
+    """
+    batches = ImportBatchRepository(session)
+    batch = await batches.show(batch_id)
+    if batch is None:
+        raise LookupError(f"there is no batch {batch_id}; `muhurat import list` has them")
+    if batch["dry_run"] or batch["state"] in ("rolled_back", "broken"):
+        state = "a dry run" if batch["dry_run"] else str(batch["state"]).replace("_", " ")
+        raise LookupError(f"batch {batch_id} is {state}: it left nothing to take back")
+    target = Target(batch["user_id"], batch["account_id"], batch["code"], batch["mode"], batch["venue"])
+    await AccountRepository(session).lock(target.user_id, target.account_id)
+    gone = await take_back(session, target, batch_id)
+    await batches.rolled_back(batch_id, actor)
+    changes = {"source": batch["source"], "rows": gone}
+    await AuditLogRepository(session).record(
+        actor, "rollback", "batch", batch_id, user_id=target.user_id, changes=changes
+    )
+    return gone
 
 
 async def take_back(session: AsyncSession, target: Target, batch_id: int) -> int:
@@ -28,10 +43,3 @@ async def take_back(session: AsyncSession, target: Target, batch_id: int) -> int
     if built:
         raise BuiltUponError(batch_id, built)
     return await undo.take_back()
-
-
-async def roll_back(session: AsyncSession, target: Target, batch_id: int, actor: str) -> int:
-    """Take a finished batch back and say so in it. Returns how many rows went. Raises BuiltUponError."""
-    gone = await take_back(session, target, batch_id)
-    await ImportBatchRepository(session).rolled_back(batch_id, actor)
-    return gone

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from itertools import islice
 from typing import Any
 
@@ -19,23 +20,15 @@ from db.import_lookups import ImportLookupRepository
 from db.imports import ImportRepository, Target
 from db.transaction import Database
 from ops.importers.entry import Entry, Outcome, Sums
+from ops.importers.errors import BrokenFileError, ImportRaceError
 from ops.importers.judge import Judge
 from ops.importers.rollback import take_back
 from ops.importers.source import Source
 from ops.importers.store import store
-from ops.importers.stream import BrokenFileError
 from ops.importers.words import UNMAPPED
 
 # Large enough for one statement a table to be worth it, small enough to be parsed while the chunk before is stored.
 CHUNK = 1000
-
-
-class ImportRaceError(Exception):
-    """Somebody else brings the same source in at this moment."""
-
-
-class _TakenBack(Exception):  # noqa: N818  # a dry run's own way out, no error
-    """Everything of a dry run is taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,33 +63,63 @@ class Done:
             self.unmapped[entry.reason] += 1
 
 
-async def bring_in(database: Database, source: Source, target: Target, wish: Wish) -> Done:
+class Steps:
+    """Opens the transactions of an import: one a step, or, within one that is given, parts of it."""
+
+    def __init__(self, database: Database, within: AsyncSession | None = None) -> None:
+        self._database, self.within = database, within
+
+    @asynccontextmanager
+    async def step(self) -> AsyncIterator[AsyncSession]:
+        """Yield a session whose work is kept at the end, or not at all."""
+        async with AsyncExitStack() as stack:
+            if self.within is None:
+                yield await stack.enter_async_context(self._database.transaction(None))
+            else:
+                await stack.enter_async_context(self.within.begin_nested())
+                yield self.within
+
+
+async def bring_in(steps: Steps, source: Source, target: Target, wish: Wish) -> Done:
     """Import a source for an account. The same source again changes nothing; an interrupted one goes on where it was.
 
     A source that breaks off is taken back whole, unless what could be read is to be salvaged. Raises ImportRaceError,
     OSError.
     """
-    if not wish.dry_run:
-        return await _Run(database, source, target, wish).all()
-    run = _Run(database, source, target, wish)
-    try:
-        async with database.transaction(None) as session:
-            run.outer = session
-            await run.all()
-            raise _TakenBack
-    except _TakenBack:
-        pass
-    return await run.remember()
+    return await _Run(steps, source, target, wish).all()
+
+
+async def open_batch(session: AsyncSession, source: Source, target: Target, wish: Wish) -> int:
+    """Begin a batch. Returns its id."""
+    return await ImportBatchRepository(session).open(
+        user_id=target.user_id,
+        account_id=target.account_id,
+        kind=source.kind,
+        source=source.name,
+        sha256=source.sha256,
+        dry_run=wish.dry_run,
+        salvage=wish.salvage,
+        actor=wish.actor,
+    )
+
+
+async def remember(session: AsyncSession, source: Source, target: Target, wish: Wish, done: Done) -> None:
+    """Store the batch of a dry run, whose rows are gone."""
+    batches = ImportBatchRepository(session)
+    done.batch_id = await open_batch(session, source, target, wish)
+    records = sum(done.counts.values())
+    await batches.advance(done.batch_id, 0, records, done.counts, done.unmapped, done.sums.to_json())
+    await batches.finish(done.batch_id, done.state, done.broken, {})
 
 
 class _Run:
-    """One import under way. outer: the one transaction of a dry run."""
+    """One import under way."""
 
-    def __init__(self, database: Database, source: Source, target: Target, wish: Wish) -> None:
-        self._database, self._source, self._target, self._wish = database, source, target, wish
-        self.outer: AsyncSession | None = None
+    def __init__(self, steps: Steps, source: Source, target: Target, wish: Wish) -> None:
+        self._step, self._source, self._target, self._wish = steps.step, source, target, wish
         self._done = Done(0)
         self._at = 0
+        self._cash: Decimal | None = None
         self._judge = Judge()
 
     async def all(self) -> Done:
@@ -114,41 +137,17 @@ class _Run:
         await self._end(chunks.broken)
         return self._done
 
-    async def remember(self) -> Done:
-        """Store the batch of a dry run, whose rows are gone."""
-        async with self._database.transaction(None) as session:
-            batches = ImportBatchRepository(session)
-            done = self._done
-            done.batch_id = await self._open(batches)
-            await batches.advance(done.batch_id, 0, self._at, done.counts, done.unmapped, done.sums.to_json())
-            await batches.finish(done.batch_id, done.state, done.broken, {})
-        return done
-
     async def _begin(self) -> None:
         async with self._step() as session:
-            batches = ImportBatchRepository(session)
             mine, source = self._target, self._source
-            left = None
-            if self.outer is None:
-                left = await batches.unfinished(mine.user_id, mine.account_id, source.kind, source.sha256)
-            if left is None:
-                self._done.batch_id = await self._open(batches)
+            batches = ImportBatchRepository(session)
+            left = await batches.unfinished(mine.user_id, mine.account_id, source.kind, source.sha256)
+            if left is None or self._wish.dry_run:
+                self._done.batch_id = await open_batch(session, source, mine, self._wish)
                 return
             self._done = Done(left["id"], counts=Counter(left["counts"]), unmapped=Counter(left["unmapped"]))
             self._done.sums = Sums.of_json(left["expected"])
             self._done.resumed, self._at = True, left["done_records"]
-
-    async def _open(self, batches: ImportBatchRepository) -> int:
-        return await batches.open(
-            user_id=self._target.user_id,
-            account_id=self._target.account_id,
-            kind=self._source.kind,
-            source=self._source.name,
-            sha256=self._source.sha256,
-            dry_run=self._wish.dry_run,
-            salvage=self._wish.salvage,
-            actor=self._wish.actor,
-        )
 
     async def _take(self, chunk: Sequence[Entry]) -> None:
         """Store a chunk and how far the batch has come, in one transaction; what was taken before is passed over."""
@@ -166,9 +165,16 @@ class _Run:
             lookups = ImportLookupRepository(session, self._target.user_id, self._target.account_id)
             await self._judge.judge(lookups, chunk, self._done.batch_id)
             await store(session, rows, chunk, f"import:{self._done.batch_id}:{before}", now)
+            await self._judge_money(lookups, chunk)
             await self._settled(session, chunk, before)
         for entry in _with_others(chunk):
             self._wish.told(entry)
+
+    async def _judge_money(self, lookups: ImportLookupRepository, chunk: Sequence[Entry]) -> None:
+        for entry in chunk:
+            if entry.cash is not None:
+                await self._judge.judge_money(lookups, entry, self._source.kind, self._done.batch_id)
+                self._cash = entry.cash if entry.outcome is Outcome.IMPORTED else None
 
     async def _settled(self, session: AsyncSession, chunk: Sequence[Entry], before: int) -> None:
         done, batches = self._done, ImportBatchRepository(session)
@@ -180,49 +186,31 @@ class _Run:
         at, self._at = self._at, before + len(chunk)
         expected = done.sums.to_json()
         if not await batches.advance(done.batch_id, at, self._at, done.counts, done.unmapped, expected):
-            raise ImportRaceError(
-                f"batch {done.batch_id}: the same source is being brought in by somebody else; wait, then look at it "
-                f"with `muhurat import show {done.batch_id}`"
-            )
+            raise ImportRaceError(done.batch_id)
 
     async def _end(self, broken: BrokenFileError | None) -> None:
         done = self._done
         done.broken = None if broken is None else f"{broken.path.name}:{broken.line}: {broken.reason}"
         async with self._step() as session:
-            batches = ImportBatchRepository(session)
-            undo: dict[str, Any] = {}
             done.state = "done"
             if broken is not None and not self._wish.salvage:
                 await take_back(session, self._target, done.batch_id)
                 done.state = "broken"
-            else:
-                await self._settle_cash(session)
-            await batches.finish(done.batch_id, done.state, done.broken, undo)
+            elif self._cash is not None:
+                await self._settle_cash(session, self._cash)
+            await ImportBatchRepository(session).finish(done.batch_id, done.state, done.broken, {})
             await AuditLogRepository(session).record(
                 self._wish.actor, "import", "batch", done.batch_id, user_id=self._target.user_id,
                 changes={"source": self._source.name, "state": done.state, **done.counts},
             )  # fmt: skip
 
-    async def _settle_cash(self, session: AsyncSession) -> None:
-        """Bring the account's money to what the source says it has, where it says so."""
-        cash = self._source.cash()
-        if cash is None or (self._done.sums.fills == self._done.sums.tracked == 0 and not self._done.counts):
-            return
+    async def _settle_cash(self, session: AsyncSession, cash: Decimal) -> None:
+        """Bring the account's money to what the source says it has."""
         account = await AccountRepository(session).lock(self._target.user_id, self._target.account_id)
         if account.cash != cash:
             rows = ImportRepository(session, self._target, self._done.batch_id)
             reference = f"import:{self._done.batch_id}:cash"
             await rows.deposit(cash - account.cash, reference, await _market_now(session))
-
-    @asynccontextmanager
-    async def _step(self) -> AsyncIterator[AsyncSession]:
-        """Yield a transaction; within the one of a dry run, a part of it."""
-        async with AsyncExitStack() as stack:
-            if self.outer is None:
-                yield await stack.enter_async_context(self._database.transaction(None))
-            else:
-                await stack.enter_async_context(self.outer.begin_nested())
-                yield self.outer
 
 
 class _Chunks:

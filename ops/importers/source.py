@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
@@ -32,9 +31,6 @@ class Source(Protocol):
     def entries(self) -> Iterator[Entry]:
         """Yield its records, in the same order each time. Raises BrokenFileError after the last that can be read."""
 
-    def cash(self) -> Decimal | None:
-        """Return the money the account has by this source, once its entries were read; None: it does not say."""
-
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
@@ -55,10 +51,6 @@ class FileSource:
     def entries(self) -> Iterator[Entry]:
         """Yield its records."""
         return self.read(self.path, self.ground, self.told)
-
-    def cash(self) -> Decimal | None:
-        """Return None: no single file tells of money."""
-        return None
 
 
 def fingerprint(*paths: Path) -> str:

@@ -8,6 +8,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import IO
 
+from ops.importers.errors import BrokenFileError
+
 _CHUNK = 1 << 20
 # Of characters. A record of the predecessor's has some hundreds; what has not ended by then never will.
 _LONGEST_RECORD = 4 << 20
@@ -16,14 +18,6 @@ _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codec
 
 # The predecessor was Python: it wrote NaN and Infinity, which are no JSON and which other readers refuse.
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
-
-
-class BrokenFileError(Exception):
-    """A file that ends in the middle or is no JSON from some place on. What stood before it was read."""
-
-    def __init__(self, path: Path, line: int, reason: str) -> None:
-        super().__init__(f"{path}:{line}: {reason}")
-        self.path, self.line, self.reason = path, line, reason
 
 
 @dataclass(frozen=True, slots=True)
