@@ -1,6 +1,7 @@
 """Single values as the predecessor wrote them, made ours: rupees, quantities, moments, symbols and words."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
@@ -13,15 +14,20 @@ from trading.values import Price, Quantity, Symbol, parse_symbol
 
 Record = Mapping[str, Any]
 
-# Rupees as people and the predecessor's screens wrote them: ₹1,250.40, Rs 1,251.00, INR 5, 1,00,000/-.
-_RUPEES = re.compile(r"(?:₹|rs\.?|inr)?\s*([+-]?\d[\d,]*(?:\.\d+)?|[+-]?\.\d+)\s*(?:/-)?", re.IGNORECASE)
+# Rupees as people and the predecessor's screens wrote them: ₹1,250.40, Rs 1,251.00, INR 5, 1,00,000/-. A comma stands
+# before three digits in the end, so that 1,25 is no 125.
+_GROUPED = r"(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d+)"
+_RUPEES = re.compile(rf"(?:₹|rs\.?|inr)?\s*([+-]?{_GROUPED}(?:\.\d+)?|[+-]?\.\d+)\s*(?:/-)?", re.IGNORECASE)
 _EXACT = Decimal("0.0001")
 _LARGEST_PRICE = Decimal(1_000_000_000)
 _LARGEST_SUM = Decimal(100_000_000_000)
 _LARGEST_QUANTITY = 1_000_000_000
 _YEARS = range(1990, 2101)
 _LONGEST_RECORD = 16_384  # of characters
-_CONTROL = re.compile(r"[\x00-\x1f]+")
+# And halves of a character, as a text has them that was cut off in the middle of one.
+_CONTROL = re.compile(r"[\x00-\x1f\ud800-\udfff]+")
+_HALVES = re.compile(r"[\ud800-\udfff]")
+_LARGEST_EXPONENT = 300  # of a float
 _MOMENT_FORMATS = ("%d-%b-%Y %H:%M:%S", "%d/%m/%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S")
 
 
@@ -44,7 +50,9 @@ def first(record: Record, *names: str) -> Any:
     """Return the first value that is there and not null; both generations of names are asked for this way."""
     for name in names:
         value = record.get(name)
-        if value is not None and value != "":
+        if value is not None and value.__class__ is not str:
+            return value
+        if value:
             return value
     return None
 
@@ -59,10 +67,14 @@ def needed(record: Record, *names: str) -> Any:
 
 def price(record: Record, *names: str) -> Price:
     """Return a price above nought, with four decimals. Raises RefusedRecordError."""
-    value = _decimal(needed(record, *names), names[0]).quantize(_EXACT)
-    if not 0 < value <= _LARGEST_PRICE:
-        raise RefusedRecordError("bad_price", f"{names[0]} is {value}: a price is above 0")
-    return value
+    found = record.get(names[0])
+    is_number = isinstance(found, Decimal) and found.is_finite()
+    value: Decimal = found if is_number else _decimal(needed(record, *names), names[0])
+    # Compared before it is rounded: what has more digits than Decimal counts with cannot be.
+    exact: Decimal | None = value.quantize(_EXACT) if 0 < value <= _LARGEST_PRICE else None
+    if not exact:
+        raise RefusedRecordError("bad_price", f"{names[0]} is {_shown(value)}: a price is above 0, up to 1000000000")
+    return exact
 
 
 def price_or_none(record: Record, *names: str) -> Price | None:
@@ -75,20 +87,26 @@ def amount(value: object, name: str) -> Decimal:
     """Return a sum of rupees, of either sign. Raises RefusedRecordError."""
     found = _decimal(value, name)
     if abs(found) > _LARGEST_SUM:
-        raise RefusedRecordError("bad_number", f"{name} is {found}: beyond any sum of rupees")
+        raise RefusedRecordError("bad_number", f"{name} is {_shown(found)}: beyond any sum of rupees")
     return found
 
 
 def number_or_none(record: Record, *names: str) -> float | None:
     """Return a measure such as RSI, None where it is not there or was not a number."""
+    value = record.get(names[0])
+    if value.__class__ is Decimal or value.__class__ is int:
+        return _float(value)
     value = first(record, *names)
     if value is None or (isinstance(value, str) and value.strip().lower() in {"nan", "none", "null", "n/a"}):
         return None
-    return float(_decimal(value, names[0]))
+    return _float(_decimal(value, names[0]))
 
 
 def quantity(record: Record, *names: str) -> Quantity:
     """Return whole shares, at least one. Raises RefusedRecordError."""
+    found = record.get(names[0])
+    if found.__class__ is int and 1 <= found <= _LARGEST_QUANTITY:
+        return int(found)
     return whole(needed(record, *names), names[0], least=1)
 
 
@@ -104,6 +122,9 @@ def whole(value: object, name: str, least: int = 0) -> int:
 
 def moment(record: Record, *names: str) -> datetime:
     """Return an aware UTC moment; one without a zone was written in Indian time. Raises RefusedRecordError."""
+    found = record.get(names[0])
+    if found and found.__class__ is str:
+        return as_moment(found, names[0])
     return as_moment(needed(record, *names), names[0])
 
 
@@ -123,6 +144,9 @@ def as_moment(value: object, name: str) -> datetime:
 
 def symbol(record: Record, *names: str) -> Symbol:
     """Return the base symbol of any form: ABC, abc, ABC.NS, ABC-EQ, ABC-BE. Raises RefusedRecordError."""
+    found = record.get(names[0])
+    if found.__class__ is str and (known := _symbol(found)) is not None:
+        return known
     return as_symbol(needed(record, *names), names[0])
 
 
@@ -141,10 +165,17 @@ def text_or_none(record: Record, *names: str, longest: int = 64) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         raise RefusedRecordError("bad_text", f"{names[0]} is {_shown(value)}: expected a text")
-    found = _CONTROL.sub(" ", str(value)).strip()
+    found = value if value.__class__ is str else str(value)
+    found = (found if found.isprintable() else _CONTROL.sub(" ", found)).strip()
     if len(found) > longest:
         raise RefusedRecordError("bad_text", f"{names[0]} is longer than {longest} letters: {found[:40]}...")
     return found or None
+
+
+def cut_text(record: Record, *names: str, longest: int = 64) -> str | None:
+    """Return the beginning of a text that was written for people: no record is lost for the length of one."""
+    found = text_or_none(record, *names, longest=_LONGEST_RECORD)
+    return None if found is None else found[:longest].rstrip()
 
 
 def kept(value: object, text: str) -> str:
@@ -152,24 +183,35 @@ def kept(value: object, text: str) -> str:
 
     Raises RefusedRecordError when it is longer than any record of the predecessor's.
     """
-    if not text or "NaN" in text or "Infinity" in text or "\\u00" in text:
+    if not text or "NaN" in text or "Infinity" in text or "\\u00" in text or "\\ud" in text or "\\uD" in text:
         text = json.dumps(as_json(value))
     if len(text) > _LONGEST_RECORD:
         raise RefusedRecordError("too_large", f"it has {len(text)} letters; none that is known has {_LONGEST_RECORD}")
-    return _CONTROL.sub(" ", text)
+    return text  # JSON holds no control signs but those between its values
 
 
 def as_json(value: Any) -> Any:
     """Return a value as JSON and Postgres take it."""
     if isinstance(value, Decimal):
-        return (int(value) if value == value.to_integral_value() else float(value)) if value.is_finite() else None
+        if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
+            return None
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, str):
-        return value.replace("\x00", "")
+        return _HALVES.sub("\ufffd", value.replace("\x00", ""))
     if isinstance(value, Mapping):
-        return {str(key).replace("\x00", ""): as_json(one) for key, one in value.items()}
+        return {as_json(str(key)): as_json(one) for key, one in value.items()}
     return [as_json(one) for one in value] if isinstance(value, list) else value
+
+
+def _float(value: Decimal | int) -> float | None:
+    """Return a float, None for what is beyond any."""
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def _decimal(value: object, name: str) -> Decimal:

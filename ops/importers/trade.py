@@ -167,7 +167,7 @@ def _exit(record: Record) -> Exit | None:
     return Exit(
         price=f.price(record, "exit_price"),
         at=f.moment(record, "exit_time"),
-        reason=f.text_or_none(record, "exit_reason"),
+        reason=f.cut_text(record, "exit_reason"),
         rsi=f.number_or_none(record, "exit_rsi10", "exit_rsi"),
         legacy_id=f.text_or_none(record, "sell_order_id"),
     )

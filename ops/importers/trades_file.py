@@ -29,6 +29,7 @@ class Trades:
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
         self._seen: dict[str, tuple[str, str]] = {}
+        self._over: set[str] = set()
         self._held: dict[str, list[tuple[Entry, Trade]]] = {}
 
     def entries(self, items: Iterator[Item]) -> Iterator[Entry]:
@@ -51,9 +52,11 @@ class Trades:
             raise broken
 
     def _entry(self, item: Item) -> Iterator[Entry]:
-        if item.index is None:
+        if item.index is None and not (item.value and item.section in (*_TRADES, _FAILED)):
             return  # last_run and the like: nothing that was traded
         try:
+            if item.index is None:
+                raise RefusedRecordError("no_list", f"{item.section} is no list of records")
             if item.section in _TRADES:
                 yield from self.take(Entry(item.where, item.line), read_trade(item.value, item.text))
             elif item.section == _FAILED:
@@ -83,7 +86,10 @@ class Trades:
         entry.legacy_ids = _ids(trade)
         self._check_days(trade)
         place, content = self._seen.setdefault(trade.key, (entry.place, entry.content))
-        if place != entry.place:
+        is_twin = place != entry.place
+        if trade.exit is not None and not is_twin:
+            self._over.add(trade.key)
+        if is_twin:
             yield from self._twin(entry, trade, place, content)
         elif trade.exit is None:
             self._held.setdefault(trade.symbol, []).append((entry, trade))
@@ -101,15 +107,19 @@ class Trades:
             held.remove(before)
             before[0].refuse("twice", f"the same trade stands closed at {entry.place}", Outcome.MERGED)
             self._seen[trade.key] = (entry.place, entry.content or "")
+            self._over.add(trade.key)
             yield before[0]
             yield _closed(entry, trade)
+        elif trade.exit is None and trade.key in self._over:
+            entry.refuse("twice", f"the same trade stands closed at {place}", Outcome.MERGED)
+            yield entry
         else:
             entry.refuse("contradiction", f"the same purchase stands at {place}, with another end")
             yield entry
 
     def _positions(self) -> Iterator[Entry]:
         """Yield what is held, one position a share; a second open trade of a share goes into the first one's."""
-        for held in self._held.values():
+        for held in filter(None, self._held.values()):
             held.sort(key=lambda one: one[1].at)
             (entry, _), *others = held
             trade = as_one([one for _, one in held])
