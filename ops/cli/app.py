@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from ops.cli import config_commands, import_commands, market_commands, ml_commands, people_commands, record_commands
+from ops.cli import (
+    config_commands,
+    export_commands,
+    import_commands,
+    market_commands,
+    ml_commands,
+    people_commands,
+    record_commands,
+)
 from ops.cli import options as o
 
 app = typer.Typer(
@@ -28,6 +36,7 @@ app.add_typer(market_commands.calendar, name="calendar")
 app.add_typer(market_commands.prices, name="prices")
 app.add_typer(ml_commands.ml, name="ml")
 app.add_typer(import_commands.imports, name="import")
+app.add_typer(export_commands.exports, name="export")
 
 
 @app.callback()

@@ -21,6 +21,7 @@ _SHORT_OF_MONEY = frozenset(
     {"insufficient_balance", "insufficient_funds", "insufficient balance", "insufficient funds"}
 )
 _LONGEST_REASON = 512
+_LONGEST_KEY = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def pending_order(value: object, ground: Ground, text: str = "") -> NewOrder:
     kind = words.variety(f.first(record, "variety") or "amo")
     session = ground.session_for(placed_at, kind)
     order = NewOrder(
-        key=key_of("order", legacy_id, symbol, placed_at.isoformat()),
+        key=told_key(record) or key_of("order", legacy_id, symbol, placed_at.isoformat()),
         symbol=symbol,
         side=side_of(record),
         leg=ENTRY_LEG,
@@ -75,6 +76,7 @@ def pending_order(value: object, ground: Ground, text: str = "") -> NewOrder:
         placed_at=placed_at,
         session_day=session.day,
         legacy_id=legacy_id,
+        closed_at=f.moment_or_none(record, "closed_at"),
         reason=_reason(record),
         record=f.kept(value, text),
     )
@@ -89,7 +91,7 @@ def failed_order(value: object, ground: Ground, text: str = "") -> NewOrder:
     quantity = f.quantity(record, "qty", "quantity")
     session = ground.session_for(failed_at, "amo")
     order = NewOrder(
-        key=key_of("failed", symbol, failed_at.isoformat(), quantity),
+        key=told_key(record) or key_of("failed", symbol, failed_at.isoformat(), quantity),
         symbol=symbol,
         side=Side.BUY,
         leg=ENTRY_LEG,
@@ -124,7 +126,7 @@ def judged(order: NewOrder, told: Told, session: Session, ground: Ground) -> New
             order,
             status=words.FINAL_STATES[told],
             reference_price=order.price or ground.closes.get(order.symbol, Decimal(0)),
-            closed_at=order.placed_at,
+            closed_at=order.closed_at or order.placed_at,
         )
     if ground.now >= session.closes:
         return _ended(
@@ -143,6 +145,7 @@ def judged(order: NewOrder, told: Told, session: Session, ground: Ground) -> New
         status=OrderState.PARKED if parked else OrderState.OPEN,
         reference_price=price,
         reserved=money(order.quantity * price),
+        closed_at=None,
         at_venue=True,
     )
 
@@ -150,6 +153,11 @@ def judged(order: NewOrder, told: Told, session: Session, ground: Ground) -> New
 def rows_of(order: NewOrder, content: str) -> Rows:
     """Return the rows of an order by itself. content: a hash of its record."""
     return Rows(orders=[replace(order, facts={**order.facts, "content": content})])
+
+
+def told_key(record: Record) -> str | None:
+    """Return the key that an export wrote beside a record, so that it is known again where it came from."""
+    return f.text_or_none(record, "import_key", longest=_LONGEST_KEY)
 
 
 def side_of(record: Record) -> Side:

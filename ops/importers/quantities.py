@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from ops.importers.fields import RefusedRecordError
 from trading.values import Price, Quantity
 
 # A stated profit was rounded, and sometimes had its charges in; a capital was spent up to one share.
@@ -20,6 +21,7 @@ class Reading(StrEnum):
     """How a `qty` was read, and by what."""
 
     SINGLE = "single purchase"
+    GIVEN = "all purchases, of which the first is told"
     FIRST_TOO_SMALL = "first purchase: the later ones alone are as many"
     FIRST_BY_PNL = "first purchase, by the profit"
     TOTAL_BY_PNL = "all purchases, by the profit"
@@ -50,9 +52,22 @@ class Bought:
 
 
 def first_purchase(
-    bought: Bought, *, capital: float | None, exit_price: Price | None, stated_pnl: float | None
+    bought: Bought,
+    *,
+    capital: float | None,
+    exit_price: Price | None,
+    stated_pnl: float | None,
+    told: Quantity | None = None,
 ) -> tuple[Reading, Quantity, Price]:
-    """Return how the quantity was read, and how many shares the first purchase had, at what price."""
+    """Return how the quantity was read, and how many shares the first purchase had, at what price.
+
+    told: the first purchase's shares, where the record has them. Raises RefusedRecordError when they are not the rest.
+    """
+    if told is not None:
+        if told != bought.rest:
+            said = f"first_qty is {told}, and qty without the later purchases {bought.rest}"
+            raise RefusedRecordError("bad_quantity", said)
+        return Reading.GIVEN, told, bought.price
     if not bought.later:
         return Reading.SINGLE, bought.quantity, bought.price
     if bought.rest <= 0:

@@ -9,6 +9,7 @@ from db.import_rows import key_of
 from ops.importers import fields as f
 from ops.importers import words
 from ops.importers.fields import Record, RefusedRecordError
+from ops.importers.orders import told_key
 from ops.importers.quantities import Bought, Reading, first_purchase
 from trading.values import Price, Quantity, Symbol
 
@@ -46,7 +47,7 @@ class Exit:
 @dataclass(frozen=True, slots=True)
 class Trade:
     """A trade as it was. key: what identifies it in every file. quantity, price: of the first purchase alone.
-    read_as: how the quantity was told.
+    read_as: how the quantity was told. cycle: of its ladder, where it was written down.
 
     record: all of it, as JSON.
     """
@@ -65,6 +66,7 @@ class Trade:
     exit: Exit | None
     record: str
     stated_pnl: float | None
+    cycle: int | None = None
 
     @property
     def total(self) -> Quantity:
@@ -87,15 +89,18 @@ def read_trade(value: object, text: str = "") -> Trade:
     sale = _exit(record)
     if sale is not None and sale.at < max([at, *(one.at for one in reentries)]):
         raise RefusedRecordError("bad_order", f"sold at {sale.at:%Y-%m-%d %H:%M}, before it was bought")
+    told = f.first(record, "first_qty")
     reading, quantity, first_price = first_purchase(
         Bought(raw, price, [(one.quantity, one.price) for one in reentries]),
         capital=f.number_or_none(record, "capital"),
         exit_price=sale.price if sale else None,
         stated_pnl=f.number_or_none(record, "pnl"),
+        told=None if told is None else f.whole(told, "first_qty", least=1),
     )
     symbol = f.symbol(record, "symbol", "placed_symbol", "ticker")
+    cycle = f.first(record, "cycle")
     return Trade(
-        key=key_of("trade", symbol, at.isoformat(), price.normalize(), raw),
+        key=told_key(record) or key_of("trade", symbol, at.isoformat(), price.normalize(), raw),
         symbol=symbol,
         quantity=quantity,
         price=first_price,
@@ -109,6 +114,7 @@ def read_trade(value: object, text: str = "") -> Trade:
         exit=sale,
         record=f.kept(value, text),
         stated_pnl=f.number_or_none(record, "pnl"),
+        cycle=None if cycle is None else f.whole(cycle, "cycle"),
     )
 
 

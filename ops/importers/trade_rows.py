@@ -158,7 +158,7 @@ def _position(trade: Trade, key: str, fills: list[Fill], last_order: str) -> New
         exit_rsi=sale.rsi if sale else None,
         last_reentry_price=again[-1].price if again else None,
         reentry_count=len(again),
-        cycle=max((cycle for cycle, _ in _cycles(trade)), default=0),
+        cycle=max([trade.cycle or 0, *(cycle for cycle, _ in _cycles(trade))]),
         reset_ready=trade.reset_ready,
     )
 
