@@ -1,4 +1,4 @@
-"""`muhurat import`: the predecessor's files, brought in, looked at, verified and taken back."""
+"""`muhurat import`: the predecessor's files and database, brought in, looked at, verified and taken back."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from ops.cli import options as o
 if TYPE_CHECKING:
     from ops.importers.command import Brought
 
-imports = typer.Typer(no_args_is_help=True, help="The predecessor's files: bring them in, verify, take them back.")
+imports = typer.Typer(no_args_is_help=True, help="The predecessor's files or database: bring in, verify, take back.")
 
 _FILE = typer.Argument(metavar="PATH", help="The file, or a folder that has it.")
 Place = Annotated[Path, _FILE]
@@ -40,6 +40,23 @@ Report = Annotated[
 ]
 Batch = Annotated[
     int, typer.Argument(metavar="BATCH", min=1, max=o.LARGEST_ID, help="A batch's id, as `muhurat import list` has it.")
+]
+
+Database = Annotated[
+    str, typer.Argument(metavar="URL", help="A file, sqlite:///old.db, or postgresql://user:password@host:5432/name.")
+]
+SourceUser = Annotated[
+    str | None,
+    typer.Option(metavar="EMAIL", help="Whose rows, where several traded there.", callback=o.said_one),
+]
+NewOwner = Annotated[
+    str | None,
+    typer.Option(
+        "--user",
+        metavar="EMAIL",
+        help="Whose they become, by e-mail or id. Unset: each user's, by the e-mail that is there.",
+        callback=o.said_one,
+    ),
 ]
 
 _TOLD = 20
@@ -79,6 +96,30 @@ for _kind, _help in {
     "all": "Bring in everything below a folder, in the right order: history, pending, recommended, paper.",
 }.items():
     imports.command(_kind)(_command(_kind, _help))
+
+
+@imports.command("database")
+def bring_database(
+    url: Database,
+    source_user: SourceUser = None,
+    user: NewOwner = None,
+    account: Account = None,
+    create_user: CreateUser = False,
+    dry_run: DryRun = False,
+    report: Report = None,
+    as_: o.As = None,
+    json: o.Json = False,
+) -> None:
+    """Bring in the predecessor's own database, SQLite or Postgres of any age: a batch for each of its users."""
+    from ops.cli.importing import bring_in
+    from ops.cli.reach import operator_named
+    from ops.importers.command import Request
+
+    request = Request("database", url, user, operator_named(as_), account, create_user, dry_run, False, source_user)
+    brought = bring_in(request, report, quiet=json)
+    _print(brought, as_json=json, dry_run=dry_run)
+    if not all(one.is_whole for one in brought):
+        raise typer.Exit(1)
 
 
 @imports.command("list")
@@ -201,14 +242,15 @@ def _said(one: "Brought") -> list[str]:
         kept = "what stood before it was kept" if done.state == "done" else "nothing was kept; --salvage keeps the rest"
         lines.append(f"{done.broken}: {kept}")
     if done.counts["error"]:
-        lines.append(
-            f"{one.source}: {done.counts['error']} records were refused: `muhurat import show {done.batch_id}`"
-        )
+        where = f"`muhurat import show {done.batch_id}`" if done.batch_id else "--report FILE has them"
+        lines.append(f"{one.source}: {done.counts['error']} records were refused: {where}")
     lines += [
         f"{one.source}: {m.name}: the source has {m.source}, the database {m.database}"
         for m in one.measures
         if not m.agrees
     ]
     if one.left:
-        lines.append(f"of the old configuration these have no counterpart: {', '.join(sorted(one.left))}")
+        lines.append(f"of the old configuration these are not taken: {', '.join(sorted(one.left))}")
+    if one.note:
+        lines.append(f"{one.source}: {one.note}")
     return lines

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColum
 from ops.cli.reach import with_database
 from ops.importers.command import Brought, Request, Screen, run
 from ops.importers.entry import Entry
-from ops.importers.files import Found
+from ops.importers.source import Found
 
 # Without a terminal a line now and then; for what is over sooner, none.
 _QUIET_SECONDS = 2.0
@@ -30,7 +30,7 @@ def bring_in(request: Request, report: Path | None, *, quiet: bool) -> list[Brou
         def settled(found: Found, entry: Entry) -> None:
             bar.settled()
             if lines is not None:
-                lines.write(json.dumps({"source": found.path.name, **entry.to_json()}, ensure_ascii=False) + "\n")
+                lines.write(json.dumps({"source": found.label, **entry.to_json()}, ensure_ascii=False) + "\n")
 
         screen = Screen(bar.begins, bar.read, settled)
         return with_database(lambda database: run(database, request, screen))
@@ -46,9 +46,9 @@ class _Bar:
 
     def begins(self, found: Found) -> None:
         """Show that a source begins."""
-        self._name, self._size, self._records = found.path.name, max(found.size, 1), 0
+        self._name, self._size, self._records = found.label, max(found.size, 1), 0
         self._began = self._said = time.monotonic()
-        self._task = self._progress.add_task(found.path.name, total=self._size, rate="")
+        self._task = self._progress.add_task(found.label, total=self._size, rate="")
 
     def read(self, done: int) -> None:
         """Show how many of its bytes were read."""

@@ -1,7 +1,8 @@
 """What `muhurat import` does: finds the sources and the account, brings one after the other in, tells of each."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from db.lookups import LookupRepository
 from db.transaction import Database
 from ops.importers.entry import Entry
 from ops.importers.errors import NoTargetError
-from ops.importers.files import LIVE_FILES, Found, find, find_all, old_config
+from ops.importers.files import LIVE_FILES, find, find_all, old_config
+from ops.importers.legacy_database import KIND as DATABASE
+from ops.importers.legacy_database import FoundUser, find_users
 from ops.importers.orders import Ground
 from ops.importers.run import Done, Steps, Wish, bring_in, remember
-from ops.importers.source import Source
+from ops.importers.source import Found, Source
 from ops.importers.target import PAPER, find_target, legacy_config
 from ops.importers.verify import Measure, verify
+from trading.config import DEFAULTS, TradingConfig
 
 ALL = "all"
 # Where the live files go when there are paper files beside them: two services never share an account.
@@ -30,16 +34,32 @@ LIVE_ACCOUNT = "live"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was asked for. account: None, the user's paper account."""
+    """What was asked for. path: of a database its address. account: None, the user's paper account.
+
+    user: None, of a database: each of its users. source_user: whose rows of a database, where there are several.
+    """
 
     kind: str
-    path: Path
-    user: str
+    path: Path | str
+    user: str | None
     actor: str
     account: str | None = None
     create_user: bool = False
     dry_run: bool = False
     salvage: bool = False
+    source_user: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A source, and who it is for. config: of a user that is signed up. left: what of the old one is not taken."""
+
+    found: Found
+    user: str
+    account: str
+    config: TradingConfig = DEFAULTS
+    left: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 class _TakenBack(Exception):  # noqa: N818  # a dry run's own way out, no error
@@ -61,15 +81,20 @@ class Screen:
 
 @dataclass(slots=True)
 class Brought:
-    """What became of one source. measures: its sums on both sides."""
+    """What became of one source. measures: its sums on both sides. left: what of its configuration is not taken.
+
+    note: what people should know of it beside the numbers.
+    """
 
     kind: str
     source: str
+    user: str
     account: str
     done: Done
     brought_from: Source
     measures: Sequence[Measure] = ()
-    left: dict[str, Any] = field(default_factory=dict)
+    left: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
 
     @property
     def is_whole(self) -> bool:
@@ -84,6 +109,7 @@ class Brought:
             "batch": done.batch_id or None,
             "kind": self.kind,
             "source": self.source,
+            "user": self.user,
             "account": self.account,
             "state": done.state,
             "resumed": done.resumed,
@@ -96,7 +122,8 @@ class Brought:
                 for one in self.measures
                 if not one.agrees
             ],
-            **({"config_not_taken": self.left} if self.left else {}),
+            **({"config_not_taken": dict(self.left)} if self.left else {}),
+            **({"note": self.note} if self.note else {}),
         }
 
 
@@ -105,12 +132,12 @@ async def run(database: Database, request: Request, screen: Screen) -> list[Brou
 
     A dry run is one transaction, taken back at its end. Raises ImportingError, ConfigError, OSError.
     """
-    sources = find_all(request.path) if request.kind == ALL else [find(request.kind, request.path)]
+    wanted = await _of_database(request) if request.kind == DATABASE else _of_files(request)
     if not request.dry_run:
-        return await _all(Steps(database), request, sources, screen)
+        return await _all(Steps(database), request, wanted, screen)
     try:
         async with database.transaction(None) as session:
-            brought = await _all(Steps(database, session), request, sources, screen)
+            brought = await _all(Steps(database, session), request, wanted, screen)
             raise _TakenBack(brought)
     except _TakenBack as taken:
         brought = taken.brought
@@ -118,31 +145,62 @@ async def run(database: Database, request: Request, screen: Screen) -> list[Brou
     return brought
 
 
-async def _all(steps: Steps, request: Request, sources: Sequence[Found], screen: Screen) -> list[Brought]:
-    config, _, left = legacy_config(old_config(request.path))
+def _of_files(request: Request) -> list[_Wanted]:
+    if request.user is None:
+        raise NoTargetError("nobody is named that the files are for: add --user EMAIL")
+    path = Path(request.path)
+    sources = find_all(path) if request.kind == ALL else [find(request.kind, path)]
+    config, _, left = legacy_config(old_config(path))
+    wanted = [_Wanted(one, request.user, request.account or _account_for(one, sources), config) for one in sources]
+    return [*wanted[:-1], replace(wanted[-1], left=left)]
+
+
+async def _of_database(request: Request) -> list[_Wanted]:
+    single = request.user is not None
+    found = await asyncio.to_thread(find_users, str(request.path), request.source_user, single=single)
+    return [_for_user(one, request) for one in found]
+
+
+def _for_user(found: FoundUser, request: Request) -> _Wanted:
+    user = found.user
+    note = f"{user.email} {user.kind}; the account here is {request.account or PAPER!r}"
+    return _Wanted(found, request.user or user.email, request.account or PAPER, user.config, user.left, note)
+
+
+async def _all(steps: Steps, request: Request, wanted: Sequence[_Wanted], screen: Screen) -> list[Brought]:
+    if not request.create_user:
+        await _refuse_strangers(steps, wanted)
     brought = []
-    for source in sources:
-        account = request.account or _account_for(source, sources)
+    for one in wanted:
         async with steps.step() as session:
             target = await find_target(
-                session, request.user, account, request.actor, create=request.create_user,
-                open_account=request.create_user or account == LIVE_ACCOUNT, config=config,
+                session, one.user, one.account, request.actor, create=request.create_user,
+                open_account=request.create_user or one.account == LIVE_ACCOUNT, config=one.config,
             )  # fmt: skip
             ground = await read_ground(session)
-        brought.append(await _bring(steps, request, source, target, ground, account, screen))
-    brought[-1].left = left
+        brought.append(await _bring(steps, request, one, target, ground, screen))
     return brought
+
+
+async def _refuse_strangers(steps: Steps, wanted: Sequence[_Wanted]) -> None:
+    """Say who is not here before anybody's rows are touched. Raises NoTargetError."""
+    async with steps.step() as session:
+        lookups = LookupRepository(session)
+        missing = [one.user for one in wanted if await lookups.user_id(one.user) is None]
+    if missing:
+        named = ", ".join(repr(one) for one in dict.fromkeys(missing))
+        raise NoTargetError(f"there is no user {named}: add --create-user, or see `muhurat users`")
 
 
 async def _remember(database: Database, request: Request, brought: Sequence[Brought]) -> None:
     """Store the batches of a dry run, unless its user went with it."""
     for one in brought:
         async with database.transaction(None) as session:
-            if await LookupRepository(session).user_id(request.user) is None:
+            if await LookupRepository(session).user_id(one.user) is None:
                 one.done.batch_id = 0
                 continue
             try:
-                target = await find_target(session, request.user, one.account, request.actor, create=False)
+                target = await find_target(session, one.user, one.account, request.actor, create=False)
             except NoTargetError:
                 one.done.batch_id = 0
                 continue
@@ -155,8 +213,9 @@ def _account_for(source: Found, sources: Sequence[Found]) -> str:
 
 
 async def _bring(
-    steps: Steps, request: Request, found: Found, target: Target, ground: Ground, account: str, screen: Screen
+    steps: Steps, request: Request, wanted: _Wanted, target: Target, ground: Ground, screen: Screen
 ) -> Brought:
+    found = wanted.found
     screen.begins(found)
     source = found.open(ground, screen.read)
     done = await bring_in(steps, source, target, _wish(request, lambda entry: screen.settled(found, entry)))
@@ -164,7 +223,9 @@ async def _bring(
     if done.state == "done":
         async with steps.step() as session:
             measures = await verify_batch(session, done.batch_id)
-    return Brought(found.kind, source.name, account, done, source, measures)
+    return Brought(
+        found.kind, source.name, wanted.user, wanted.account, done, source, measures, wanted.left, wanted.note
+    )
 
 
 def _wish(request: Request, told: Callable[[Entry], None] = lambda _: None) -> Wish:

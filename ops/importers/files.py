@@ -30,11 +30,16 @@ _PAPER_FOLDERS = (".", "paper_trading/unified_service", "unified_service")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundFile:
     """A source that is there. size: bytes."""
 
     kind: str
     path: Path
+
+    @property
+    def label(self) -> str:
+        """Its name, for people."""
+        return self.path.name
 
     @property
     def size(self) -> int:
@@ -50,7 +55,7 @@ class Found:
         return FileSource(self.kind, self.path, fingerprint(self.path), _READERS[self.kind], ground, told)
 
 
-def find(kind: str, path: Path) -> Found:
+def find(kind: str, path: Path) -> FoundFile:
     """Return the source of a kind at a path: the file itself, or the folder that has it. Raises NoSourceError."""
     if not path.exists():
         raise NoSourceError(f"{path}: is not there; give the file, or the folder that has it")
@@ -61,7 +66,7 @@ def find(kind: str, path: Path) -> Found:
     return found
 
 
-def find_all(path: Path) -> Sequence[Found]:
+def find_all(path: Path) -> Sequence[FoundFile]:
     """Return every source below a folder, in the order to bring them in. Raises NoSourceError when there is none."""
     if not path.is_dir():
         raise NoSourceError(f"{path}: is no folder; give the one that has data/ or paper_trading/")
@@ -84,17 +89,17 @@ def old_config(path: Path) -> Mapping[str, Any]:
     return {item.section: item.value for item in read_items(file) if item.index is None} if file.exists() else {}
 
 
-def _live(kind: str, path: Path) -> Found | None:
+def _live(kind: str, path: Path) -> FoundFile | None:
     if path.is_file():
-        return Found(kind, path)
-    return next((Found(kind, file) for file in _places(path, _LIVE_FOLDERS, LIVE_FILES[kind])), None)
+        return FoundFile(kind, path)
+    return next((FoundFile(kind, file) for file in _places(path, _LIVE_FOLDERS, LIVE_FILES[kind])), None)
 
 
-def _paper(path: Path) -> Found | None:
+def _paper(path: Path) -> FoundFile | None:
     folder = path if path.is_dir() else path.parent
     names = [name for name in FILES if name != CONFIG]
     there = (file.parent for name in names for file in _places(folder, _PAPER_FOLDERS, name))
-    return next((Found(PAPER, one) for one in there), None)
+    return next((FoundFile(PAPER, one) for one in there), None)
 
 
 def _places(path: Path, folders: Sequence[str], name: str) -> Iterator[Path]:

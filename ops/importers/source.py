@@ -32,6 +32,25 @@ class Source(Protocol):
         """Yield its records, in the same order each time. Raises BrokenFileError after the last that can be read."""
 
 
+class Found(Protocol):
+    """A source that is there."""
+
+    @property
+    def kind(self) -> str:
+        """What it is, as the command calls it."""
+
+    @property
+    def label(self) -> str:
+        """Its name, for people."""
+
+    @property
+    def size(self) -> int:
+        """How much there is to read, in what `Told` counts."""
+
+    def open(self, ground: Ground, told: Told) -> Source:
+        """Return it as a source. Raises OSError."""
+
+
 @dataclass(frozen=True, slots=True)
 class FileSource:
     """One file and what reads it."""
