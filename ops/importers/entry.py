@@ -41,8 +41,17 @@ class Sums:
 
     def add(self, other: "Sums") -> None:
         """Add another's."""
-        for name in self.__slots__:
-            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.orders += other.orders
+        self.fills += other.fills
+        self.bought += other.bought
+        self.sold += other.sold
+        self.bought_value += other.bought_value
+        self.sold_value += other.sold_value
+        self.charges += other.charges
+        self.realized += other.realized
+        self.open_positions += other.open_positions
+        self.open_shares += other.open_shares
+        self.tracked += other.tracked
 
     @classmethod
     def of_json(cls, values: Mapping[str, Any]) -> "Sums":
@@ -115,6 +124,12 @@ def refused(item: Item, error: RefusedRecordError) -> Entry:
     entry = Entry(item.where, item.line, named[:32] if named else None)
     entry.refuse(error.kind, error.reason)
     return entry
+
+
+def no_section(item: Item) -> Entry:
+    """Return the entry of what stands where no records are looked for: it is told, never passed over in silence."""
+    said = f"nobody knows records under {item.section!r}" if item.index is not None else f"{item.where} is no list"
+    return refused(item, RefusedRecordError("no_section", said))
 
 
 def sums_of(rows: Rows) -> Sums:

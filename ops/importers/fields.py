@@ -68,8 +68,8 @@ def needed(record: Record, *names: str) -> Any:
 def price(record: Record, *names: str) -> Price:
     """Return a price above nought, with four decimals. Raises RefusedRecordError."""
     found = record.get(names[0])
-    is_number = isinstance(found, Decimal) and found.is_finite()
-    value: Decimal = found if is_number else _decimal(needed(record, *names), names[0])
+    is_decimal = isinstance(found, Decimal) and found.is_finite()
+    value = _decimal(found if is_decimal else needed(record, *names), names[0])
     # Compared before it is rounded: what has more digits than Decimal counts with cannot be.
     exact: Decimal | None = value.quantize(_EXACT) if 0 < value <= _LARGEST_PRICE else None
     if not exact:

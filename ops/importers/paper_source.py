@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ops.importers.entry import Entry
 from ops.importers.orders import Ground
-from ops.importers.paper_files import FILES, KIND, PaperFiles
+from ops.importers.paper_files import FILES, HOLDINGS, KIND, PaperFiles
 from ops.importers.source import Told, fingerprint
 from ops.importers.stream import Item, read_items
 
@@ -36,7 +36,8 @@ class PaperSource:
 
     def entries(self) -> Iterator[Entry]:
         """Yield the entry of every record, position by position. Raises BrokenFileError after the last."""
-        return PaperFiles(self.read, self.ground).entries()
+        tells_holdings = (self.folder / HOLDINGS).exists()
+        return PaperFiles(self.read, self.ground, tells_holdings=tells_holdings).entries()
 
     def read(self, name: str) -> Iterator[Item]:
         """Yield the records of one of the files; one that is not there has none."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ops.importers import fields as f
 from ops.importers import words
-from ops.importers.entry import Entry, Outcome, refused, sums_of
+from ops.importers.entry import Entry, Outcome, no_section, refused, sums_of
 from ops.importers.fields import RefusedRecordError
 from ops.importers.orders import Ground, pending_order, rows_of
 from ops.importers.stream import Item, read_items
@@ -22,6 +22,8 @@ def pending_entries(path: Path, ground: Ground, told: Callable[[int], None]) -> 
     for item in read_items(path, told):
         if item.index is not None and item.section in _SECTIONS:
             yield pending_entry(item, ground, seen)
+        elif item.index is not None or (item.value and item.section in _SECTIONS):
+            yield no_section(item)
 
 
 def pending_entry(item: Item, ground: Ground, seen: dict[str, str]) -> Entry:
@@ -32,7 +34,7 @@ def pending_entry(item: Item, ground: Ground, seen: dict[str, str]) -> Entry:
         entry.symbol = f.symbol(record, "symbol", "ticker")
         legacy_id = f.text_or_none(record, "order_id", "nOrdNo")
         entry.legacy_ids = (legacy_id,) if legacy_id else ()
-        words.order_word(f.needed(record, "status"))
+        told = words.order_word(f.needed(record, "status"))
         order = pending_order(item.value, ground, item.text)
     except RefusedRecordError as error:
         if error.kind != "no_history":
@@ -40,7 +42,8 @@ def pending_entry(item: Item, ground: Ground, seen: dict[str, str]) -> Entry:
         entry.refuse(error.kind, error.reason)
         return entry
     entry.key = order.key
-    entry.content = content_of(order.status.value, order.quantity, order.price)
+    # What the record says, not what its state is by now: the same record is the same tomorrow.
+    entry.content = content_of(told.value, order.quantity, order.price)
     if (place := seen.setdefault(order.key, item.where)) != item.where:
         entry.refuse("twice", f"the same order stands at {place}", Outcome.MERGED)
         return entry

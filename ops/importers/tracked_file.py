@@ -7,7 +7,7 @@ from typing import Any
 from db.import_rows import Tracking
 from ops.importers import fields as f
 from ops.importers import words
-from ops.importers.entry import Entry, Outcome, Sums, refused
+from ops.importers.entry import Entry, Outcome, Sums, no_section, refused
 from ops.importers.fields import RefusedRecordError
 from ops.importers.orders import Ground
 from ops.importers.stream import read_items
@@ -22,6 +22,8 @@ def tracked_entries(path: Path, ground: Ground, told: Callable[[int], None]) -> 
     seen: dict[str, str] = {}
     for item in read_items(path, told):
         if item.index is None or item.section not in _SECTIONS:
+            if item.index is not None or (item.value and item.section in _SECTIONS):
+                yield no_section(item)
             continue
         try:
             tracking = read_tracking(item.value)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ops.importers.entry import Entry, Outcome, Sums, refused, sums_of
+from ops.importers.entry import Entry, Outcome, Sums, no_section, refused, sums_of
 from ops.importers.fields import RefusedRecordError
 from ops.importers.orders import Ground, failed_order, rows_of
 from ops.importers.quantities import Reading
@@ -52,25 +52,24 @@ class Trades:
             raise broken
 
     def _entry(self, item: Item) -> Iterator[Entry]:
-        if item.index is None and not (item.value and item.section in (*_TRADES, _FAILED)):
+        if item.index is None:
+            if item.value and item.section in (*_TRADES, _FAILED):
+                yield no_section(item)
             return  # last_run and the like: nothing that was traded
         try:
-            if item.index is None:
-                raise RefusedRecordError("no_list", f"{item.section} is no list of records")
             if item.section in _TRADES:
                 yield from self.take(Entry(item.where, item.line), read_trade(item.value, item.text))
             elif item.section == _FAILED:
                 yield self._failed(item)
             else:
-                entry = Entry(item.where, item.line)
-                entry.refuse("no_section", f"nobody knows records under {item.section!r}")
-                yield entry
+                yield no_section(item)
         except RefusedRecordError as error:
             yield refused(item, error)
 
     def _failed(self, item: Item) -> Entry:
         order = failed_order(item.value, self._ground, item.text)
-        content = content_of(order.status.value, order.quantity, order.reference_price)
+        # What the record says, not what its state is by now: the same record is the same tomorrow.
+        content = content_of("failed", order.quantity, order.reference_price)
         entry = Entry(item.where, item.line, order.symbol, order.key, content)
         twin = self._seen.setdefault(order.key, (entry.place, ""))
         if twin[0] != entry.place:
@@ -185,7 +184,7 @@ def _sums(trade: Trade) -> Sums:
 
 def _notes(trade: Trade) -> tuple[str, ...]:
     notes = []
-    if trade.read_as is not Reading.SINGLE:
+    if trade.read_as not in (Reading.SINGLE, Reading.GIVEN):
         notes.append(f"its quantity was read as {trade.read_as.value}")
     if trade.exit is not None and trade.stated_pnl is not None:
         gain = float(trade.total * trade.exit.price - trade.cost)

@@ -9,7 +9,6 @@ from typing import Any
 
 from ops.importers.entry import Entry
 from ops.importers.orders import Ground
-from ops.importers.paper_files import PaperFiles
 from ops.importers.paper_source import PaperSource
 from ops.importers.stream import Item
 from trading.calendar import Calendar, Session, ist
@@ -171,8 +170,7 @@ def items(*values: object, section: str = "trades") -> Iterator[Item]:
 
 def paper_entries(folder: Path, on: Ground) -> list[Entry]:
     """Return the entries of a folder of paper files, those that became part of others too."""
-    source = PaperSource(folder, on, lambda _: None)
-    return [one for entry in PaperFiles(source.read, on).entries() for one in (entry, *entry.others)]
+    return [one for entry in PaperSource(folder, on, lambda _: None).entries() for one in (entry, *entry.others)]
 
 
 def told(entries: list[Entry]) -> list[tuple[str, str, str]]:

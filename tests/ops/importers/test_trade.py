@@ -201,7 +201,7 @@ def test_records_under_a_name_that_nobody_knows_are_told() -> None:
 def test_trades_that_are_no_list_are_told(section: str) -> None:
     [item] = items({"0": trade()}, section=section)
     [entry] = Trades(ground()).entries(iter([type(item)(section, None, 1, item.value)]))
-    assert (entry.outcome.value, entry.kind) == ("error", "no_list")
+    assert (entry.outcome.value, entry.kind) == ("error", "no_section")
 
 
 def test_a_failed_order_stands_once_however_often_it_is_told() -> None:
