@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from ops.importers import fields as f
-from ops.importers.database_deals import Cycle, Deal, at_average, reentries_of, side_of, word_of
+from ops.importers.database_deals import Cycle, Deal, at_average, reentries_of
 from ops.importers.database_rows import Row
 from ops.importers.fields import RefusedRecordError
 from ops.importers.quantities import Bought, Reading
@@ -54,34 +54,11 @@ def trade_of_deals(deals: Sequence[Deal]) -> Told:
     at_average(bought)
     sale = {} if not sold else _sold(sold)
     record = {**first.row, **_shape(first.row, size), "status": "closed" if sold else "open", **sale}
-    record |= {"reentries": None, "orders": [one.row for one in sold]}
+    record |= {"reentries": None, "orders": [one.row for one in (first, *sold)]}
     notes = ["no position tells of it; its orders do"]
     if len(sold) > 1:
         notes.append(f"sold in {len(sold)} parts; told as one sale at their average price")
     return Told(_by_orders(record, bought).trade, tuple(notes))
-
-
-def order_record(row: Row) -> dict[str, Any]:
-    """Return an order that no trade tells of in the shape of `pending_orders.json`. Raises RefusedRecordError."""
-    word, side = word_of(row), side_of(row)
-    variety = f.first(row, "variety") or ("amo" if word in {"amo", "pending_execution"} else "regular")
-    failed_at = f.first(row, "first_failed_at")
-    reason = f.first(row, "reason", "rejection_reason")
-    record = {
-        **row,
-        "order_id": f.first(row, "broker_order_id", "order_id"),
-        "qty": row["quantity"],
-        "variety": variety,
-        "side": side.value,
-        "status": "open" if word == "ongoing" else row["status"],
-        "rejection_reason": reason,
-    }
-    if word in {"failed", "retry_pending"}:
-        # The words a person reads hold the one that the rule looks for.
-        short = isinstance(reason, str) and "insufficient" in reason.lower()
-        record["rejection_reason"] = "insufficient_balance" if short else reason
-        record["placed_at"] = failed_at or row["placed_at"]
-    return record
 
 
 def _size(cycle: Cycle) -> Quantity:

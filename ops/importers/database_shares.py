@@ -1,12 +1,10 @@
 """One user's rows in one share as entries: positions with the orders that made them, then what none of them covers."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
-from db.import_rows import NewOrder
-from ops.importers import fields as f
 from ops.importers.database_deals import ONGOING, Cycle, Deal, completed, cycles_of, deal_of, give_out
-from ops.importers.database_records import Told, order_record, trade_of_deals, trade_of_position
+from ops.importers.database_orders import as_told, order_record
+from ops.importers.database_records import Told, trade_of_deals, trade_of_position
 from ops.importers.database_rows import Row, Share
 from ops.importers.entry import Entry, Outcome, refused
 from ops.importers.fields import RefusedRecordError
@@ -14,10 +12,7 @@ from ops.importers.orders import Ground
 from ops.importers.pending_file import pending_entry
 from ops.importers.stream import Item
 from ops.importers.trades_file import Trades
-from trading.reentry import REENTRY_LEG
 from trading.values import Side
-
-_EXIT_LEG = "exit"
 
 
 def share_entries(share: Share, ground: Ground, seen: dict[str, str]) -> Iterator[Entry]:
@@ -126,21 +121,8 @@ class _Entries:
         entry = pending_entry(Item(f"orders[{row['id']}]", None, 0, record), self._ground, self._seen)
         entry.line = None
         if entry.rows is not None:
-            entry.rows.orders = [_as_told(one, row) for one in entry.rows.orders]
+            entry.rows.orders = [as_told(one, row) for one in entry.rows.orders]
         return entry
-
-
-def _as_told(order: NewOrder, row: Row) -> NewOrder:
-    """Return an order with what the database tells of it beyond the files."""
-    tried = f.whole(f.first(row, "retry_count") or 0, "retry_count")
-    order = replace(order, retry_count=tried, last_retry_attempt=f.moment_or_none(row, "last_retry_attempt"))
-    if order.side is Side.SELL:
-        return replace(order, leg=_EXIT_LEG, entry_type=None, source="exit")
-    if "manual" in {row.get("entry_type"), row.get("orig_source")}:
-        return replace(order, entry_type="manual", source="manual")
-    if row.get("entry_type") == "reentry":
-        return replace(order, entry_type="reentry", leg=REENTRY_LEG)
-    return order
 
 
 def _is_sold_in_part(deal: Deal, rest: Sequence[Deal]) -> bool:

@@ -117,15 +117,17 @@ def failed_order(value: object, ground: Ground, text: str = "") -> NewOrder:
 
 def judged(order: NewOrder, told: Told, session: Session, ground: Ground) -> NewOrder:
     """Return an order in the state that its old word means now: what waited for a session that is over has ended."""
+    known = order.price or ground.closes.get(order.symbol, Decimal(0))
     if told is Told.FAILED:
-        return _failed(
-            replace(order, reference_price=_reference(order, ground), first_failed_at=order.placed_at), ground
-        )
+        failed = _failed(replace(order, reference_price=known, first_failed_at=order.placed_at), ground)
+        # Only what may be tried again needs a price to hold money by.
+        again = failed.status is OrderState.FAILED
+        return replace(failed, reference_price=_reference(order, ground)) if again else failed
     if told is not Told.WAITING:
         return replace(
             order,
             status=words.FINAL_STATES[told],
-            reference_price=order.price or ground.closes.get(order.symbol, Decimal(0)),
+            reference_price=known,
             closed_at=order.closed_at or order.placed_at,
         )
     if ground.now >= session.closes:

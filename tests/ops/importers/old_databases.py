@@ -131,7 +131,7 @@ def era_b_rows() -> dict[str, list[dict[str, Any]]]:
                   filled_at=None, placed_at="2024-01-10 09:01:00.000000"),
             order(5, "DEMO3-EQ", quantity=10.0, avg_price=None, filled_at=None, status="CANCELLED", price=500.0,
                   order_type="limit", broker_order_id="N5", placed_at="2024-01-11 09:01:00.000000"),
-            order(6, "DEMO4-EQ", avg_price=None, filled_at=None, status="failed", price=80.0, order_type="limit",
+            order(6, "DEMO4-EQ", avg_price=None, filled_at=None, status="failed",
                   reason="Insufficient funds: shortfall 5,120.50", first_failed_at="2024-01-11 09:01:05.000000",
                   retry_count=2, placed_at="2024-01-11 09:01:00.000000"),
             order(7, "DEMO2-EQ", "sell", order_type="limit", quantity=40.0, price=104.0, avg_price=None,

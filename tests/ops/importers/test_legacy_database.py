@@ -1,7 +1,9 @@
 """The predecessor's own database comes in by the rules of its files, whatever its age and wherever it lies."""
 
 import asyncio
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from db.engine import make_engine
 from db.transaction import Database
 from ops.importers.command import Brought, Request, Screen, run
 from ops.importers.database_address import address_of
-from ops.importers.errors import NoSourceError, NoTargetError
+from ops.importers.database_reading import opened
+from ops.importers.errors import BrokenFileError, NoSourceError, NoTargetError
 from ops.importers.legacy_database import find_users
+from tests.ops.cli_runs import Commands
 from tests.ops.importers.old_databases import (
     ASHA,
     ERA_A,
@@ -29,6 +33,7 @@ from tests.ops.importers.old_databases import (
     sqlite_database,
     statements,
 )
+from tests.ops.importers.old_files import ground
 from tests.people import scalar
 
 OLD = "muhurat_old"
@@ -130,6 +135,7 @@ async def test_orders_that_no_trade_covers_come_in_as_what_they_were(database: D
         "N1": ("DEMO1", "filled"), "N2": ("DEMO1", "filled"), "N3": ("DEMO1", "filled"), "N4": ("DEMO2", "filled"),
         "N5": ("DEMO3", "cancelled"), None: ("DEMO4", "cancelled"), "N7": ("DEMO2", "expired"),
     }  # fmt: skip
+    # It was a market order that nobody knows a price of: what is over needs none.
     assert (found[None]["failure_kind"], found[None]["retry_count"]) == ("insufficient_funds", 2)
     assert (found["N2"]["entry_type"], found["N7"]["leg"]) == ("reentry", "exit")
     rungs = await rows(database, "SELECT level, cycle, rsi, quantity FROM reentries")
@@ -228,6 +234,111 @@ async def test_a_closed_position_whose_size_is_lost_is_refused_alone(database: D
     assert (await refusals(database))["positions[1]"] == ("error", "size_lost")
     found = await rows(database, _POSITIONS)
     assert [(row["symbol"], row["entry_quantity"]) for row in found] == [("DEMO2", 100), ("DEMO3", 100)]
+
+
+async def test_a_position_sold_in_part_has_what_is_left_and_its_sale_is_refused(
+    database: Database, tmp_path: Path
+) -> None:
+    told = {
+        "users": [ASHA],
+        "positions": [position(1, quantity=60.0)],
+        "orders": [order(1), order(2, side="sell", quantity=40.0, filled_at="2024-01-08 10:00:00")],
+    }
+    (done,) = await bring(database, sqlite_database(tmp_path / "old.db", ERA_B, told))
+    assert await refusals(database) == {"orders[1]": ("merged", "same_trade"), "orders[2]": ("error", "sold_in_part")}
+    (held,) = await rows(database, _POSITIONS)
+    assert (held["quantity"], held["avg_price"], done.done.sums.open_shares) == (60, 250, 60)
+
+
+async def test_a_closed_position_sold_in_parts_is_told_as_one_sale_at_their_average(
+    database: Database, tmp_path: Path
+) -> None:
+    part = {"side": "sell", "placed_at": "2024-01-08 09:15:00"}
+    told = {
+        "users": [ASHA],
+        "positions": [position(1, quantity=0.0, closed_at="2024-01-09 11:02:00", exit_price=270.0)],
+        "orders": [
+            order(1),
+            order(2, quantity=40.0, avg_price=255.0, filled_at="2024-01-08 10:00:00", **part),
+            order(3, quantity=60.0, avg_price=270.0, filled_at="2024-01-09 11:00:00", **part),
+        ],
+    }
+    await bring(database, sqlite_database(tmp_path / "old.db", ERA_B, told))
+    (closed,) = await rows(database, _POSITIONS)
+    assert (closed["exit_price"], closed["realized_pnl"]) == (264, 1400)
+
+
+async def test_two_open_rows_of_one_share_become_one_position(database: Database, tmp_path: Path) -> None:
+    told = {
+        "users": [ASHA],
+        "positions": [position(1), position(2, "DEMO1", quantity=50.0, opened_at="2024-01-08 09:15:00")],
+        "orders": [
+            order(1, broker_order_id="N1"),
+            order(2, quantity=50.0, placed_at="2024-01-08 09:01:00", filled_at="2024-01-08 09:15:00"),
+        ],
+    }
+    (done,) = await bring(database, sqlite_database(tmp_path / "old.db", ERA_B, told))
+    assert [row["quantity"] for row in await rows(database, _POSITIONS)] == [150]
+    assert done.done.counts == {"imported": 1, "merged": 3}
+
+
+async def test_later_purchases_that_are_no_json_refuse_their_position_and_its_orders(
+    database: Database, tmp_path: Path
+) -> None:
+    told = {
+        "users": [ASHA],
+        "positions": [position(1, reentries="[{'qty': 5"), position(2, "DEMO2", opened_at="soon")],
+        "orders": [order(1), order(2, "DEMO3", status="cancelled")],
+    }
+    (done,) = await bring(database, sqlite_database(tmp_path / "old.db", ERA_B, told))
+    assert await refusals(database) == {
+        "positions[1]": ("error", "bad_reentry"), "orders[1]": ("error", "bad_reentry"),
+        "positions[2]": ("error", "bad_time"),
+    }  # fmt: skip
+    assert done.done.counts["imported"] == 1
+
+
+async def test_a_database_that_changed_after_it_was_looked_at_is_not_brought_in(tmp_path: Path) -> None:
+    told: Rows = {"users": [ASHA], "orders": [order(1, status="cancelled")]}
+    old = sqlite_database(tmp_path / "old.db", ERA_A, told)
+    (found,) = find_users(str(old), None, single=False)
+    with closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute("UPDATE orders SET status = 'failed'")
+    with pytest.raises(BrokenFileError, match="stop the old service"):
+        list(found.open(ground(), lambda _: None).entries())
+
+
+async def test_what_is_read_is_never_written(tmp_path: Path) -> None:
+    old = sqlite_database(tmp_path / "old.db", ERA_A, {"users": [ASHA]})
+    with opened(address_of(str(old))) as reading, pytest.raises(NoSourceError, match="readonly"):
+        reading.run(lambda connection: connection.execute(text("DELETE FROM users")))
+
+
+async def test_a_postgres_that_is_read_is_never_written(old_server: str) -> None:
+    await fill_server(old_server, ERA_A, {"users": [ASHA]})
+
+    def write() -> None:
+        with opened(address_of(old_server)) as reading:
+            reading.run(lambda connection: connection.execute(text("DELETE FROM users")))
+
+    with pytest.raises(NoSourceError, match="read-only transaction"):
+        await asyncio.to_thread(write)
+
+
+async def test_the_command_brings_a_database_in_and_tells_who_traded_how(
+    database: Database, urls: ServerUrls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    muhurat = Commands(urls, monkeypatch, capsys)
+    old = sqlite_database(tmp_path / "old.db", ERA_B, era_b_rows())
+    words = ("import", "database", str(old), "--create-user", "--as", "tests", "--report", str(tmp_path / "report"))
+    (told,) = (await muhurat.json(*words))["sources"]
+    assert (told["kind"], told["state"], told["user"]) == ("database", "done", "asha@example.org")
+    assert "through a broker" in told["note"]
+    assert len((tmp_path / "report").read_text().splitlines()) == 9
+    said = await muhurat("import", "database", "postgres://a:secret-word@127.0.0.1:9/old", "--as", "tests", code=2)
+    assert "cannot be read" in said
+    assert "secret-word" not in said
 
 
 async def test_unknown_words_are_counted_and_their_orders_refused(database: Database, tmp_path: Path) -> None:
