@@ -115,13 +115,13 @@ class _Entries:
     def _order(self, row: Row) -> Entry:
         """Return an order that was never executed, by the rules of the file of waiting orders."""
         try:
-            record = order_record(row)
+            item = Item(f"orders[{row['id']}]", None, 0, order_record(row))
+            entry = pending_entry(item, self._ground, self._seen)
+            if entry.rows is not None:
+                entry.rows.orders = [as_told(one, row) for one in entry.rows.orders]
         except RefusedRecordError as error:
             return _refused("orders", row, error)
-        entry = pending_entry(Item(f"orders[{row['id']}]", None, 0, record), self._ground, self._seen)
         entry.line = None
-        if entry.rows is not None:
-            entry.rows.orders = [as_told(one, row) for one in entry.rows.orders]
         return entry
 
 

@@ -282,18 +282,22 @@ async def test_two_open_rows_of_one_share_become_one_position(database: Database
     assert done.done.counts == {"imported": 1, "merged": 3}
 
 
-async def test_later_purchases_that_are_no_json_refuse_their_position_and_its_orders(
+async def test_values_that_cannot_be_read_refuse_their_position_or_order_alone(
     database: Database, tmp_path: Path
 ) -> None:
     told = {
         "users": [ASHA],
         "positions": [position(1, reentries="[{'qty': 5"), position(2, "DEMO2", opened_at="soon")],
-        "orders": [order(1), order(2, "DEMO3", status="cancelled")],
+        "orders": [
+            order(1),
+            order(2, "DEMO3", status="cancelled"),
+            order(3, "DEMO4", status="cancelled", retry_count="often"),
+        ],
     }
     (done,) = await bring(database, sqlite_database(tmp_path / "old.db", ERA_B, told))
     assert await refusals(database) == {
         "positions[1]": ("error", "bad_reentry"), "orders[1]": ("error", "bad_reentry"),
-        "positions[2]": ("error", "bad_time"),
+        "positions[2]": ("error", "bad_time"), "orders[3]": ("error", "bad_number"),
     }  # fmt: skip
     assert done.done.counts["imported"] == 1
 
