@@ -25,7 +25,7 @@ _ACCOUNTS = text(
     SELECT a.id, a.name, a.cash, a.created_at,
            ARRAY(SELECT DISTINCT b.kind FROM import_batches b
                  WHERE b.user_id = :user_id AND b.account_id = a.id AND b.state = 'done' AND NOT b.dry_run) AS kinds,
-           EXISTS (SELECT FROM positions p WHERE p.user_id = :user_id AND p.account_id = a.id) AS has_positions
+           EXISTS (SELECT FROM orders o WHERE o.user_id = :user_id AND o.account_id = a.id) AS has_orders
     FROM broker_accounts a WHERE a.user_id = :user_id ORDER BY a.id
     """
 )
@@ -143,7 +143,7 @@ class ExportAccountsRepository:
         self.session, self.user_id = session, user_id
 
     async def accounts(self) -> Rows:
-        """Return them: id, name, cash, created_at, kinds of their batches, has_positions."""
+        """Return them: id, name, cash, created_at, kinds of their batches, has_orders."""
         return await _rows(self.session, _ACCOUNTS, {"user_id": self.user_id})
 
 

@@ -142,7 +142,7 @@ def _parts(accounts: Sequence[Row]) -> list[_Part]:
         return []
     kinds = set(paper["kinds"])
     if PAPER_KIND not in kinds:
-        is_live = bool(kinds & LIVE_FILES.keys()) or paper["has_positions"]
+        is_live = bool(kinds & LIVE_FILES.keys()) or paper["has_orders"]
         return [_Part(paper, is_live, _all)]
     if not kinds & LIVE_FILES.keys():
         return [_Part(paper, False, _all)]
