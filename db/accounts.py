@@ -21,6 +21,8 @@ class AccountRow(Base):
         CheckConstraint("mode IN ('paper', 'broker')", name="mode"),
         CheckConstraint("status IN ('active', 'blocked')", name="status"),
         UniqueConstraint("user_id", "name"),
+        # What orders, fills and positions point at: an account together with the user it belongs to.
+        UniqueConstraint("id", "user_id"),
     )
 
     id: Mapped[Id]

@@ -7,22 +7,24 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.columns import Columns
 from trading.orders import LIVE
 
 _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))
 # One look into an index for each: with a whole list of them the planner reads the table, until it is analysed.
+_KEYS, _IDS = Columns(key="text"), Columns(id="text")
 _KNOWN = text(
-    """
+    f"""
     SELECT k.key, o.import_batch_id, o.metadata ->> 'content' AS content
-    FROM unnest(CAST(:keys AS text[])) AS k(key)
+    FROM {_KEYS.rows("k")}
     JOIN LATERAL (SELECT * FROM orders WHERE user_id = :user_id AND account_id = :account_id AND intent_key = k.key
                   LIMIT 1) o ON true
     """
 )
 _BY_ID = text(
-    """
+    f"""
     SELECT k.id AS legacy_id, o.id, o.status, o.import_batch_id
-    FROM unnest(CAST(:ids AS text[])) AS k(id)
+    FROM {_IDS.rows("k")}
     JOIN LATERAL (SELECT * FROM orders WHERE user_id = :user_id AND account_id = :account_id AND order_id = k.id
                   ORDER BY id LIMIT 1) o ON true
     """
@@ -75,12 +77,15 @@ class ImportLookupRepository:
 
     async def known(self, keys: Collection[str]) -> dict[str, KnownOrder]:
         """Return which keys have an order already."""
-        rows = await self._all(_KNOWN, keys=keys)
+        rows = (await self.session.execute(_KNOWN, {**self._mine, **_KEYS.values(key=keys)})).all() if keys else []
         return {row.key: KnownOrder(row.import_batch_id, row.content) for row in rows}
 
     async def by_ids(self, legacy_ids: Collection[str]) -> dict[str, Any]:
         """Return the orders that carry an id of the old system: id -> (id, status, import_batch_id)."""
-        return {row.legacy_id: row for row in await self._all(_BY_ID, ids=legacy_ids)}
+        if not legacy_ids:
+            return {}
+        rows = (await self.session.execute(_BY_ID, {**self._mine, **_IDS.values(id=legacy_ids)})).all()
+        return {row.legacy_id: row for row in rows}
 
     async def held(self, symbols: Collection[str]) -> dict[str, Any]:
         """Return the open positions in some shares: symbol -> (id, quantity)."""

@@ -1,4 +1,7 @@
-"""What an import stores: orders, fills, positions and rungs as values, joined by keys until the database gives ids."""
+"""What an import stores: orders, fills, positions and rungs as values, joined by keys until the database gives ids.
+
+They are not frozen: some hundred thousand are made in a second or two, and freezing costs a third of that.
+"""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +17,7 @@ from trading.values import Money, Price, Quantity, Side, Symbol
 _KEY_BYTES = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewOrder:
     """An order as it was. key: unique within its account, the same whenever the same record is read.
 
@@ -55,7 +58,7 @@ class NewOrder:
     record: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewFill:
     """A fill of an order. number: counts the fills of one order."""
 
@@ -69,7 +72,7 @@ class NewFill:
         return f"{self.order}:{self.number}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewPosition:
     """A position, what it was entered at, and how it was left. exit_order: key of the order that closed it."""
 
@@ -87,7 +90,7 @@ class NewPosition:
     reset_ready: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewRung:
     """A level of the re-entry ladder that an order took."""
 

@@ -143,34 +143,67 @@ class Target:
     venue: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """New ids by key."""
+
+    orders: Mapping[str, int]
+    positions: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows as the parameters of their statements, and the money they moved by kind."""
+
+    inserts: Sequence[tuple[Any, Mapping[str, str]]]
+    moved: Mapping[str, Decimal]
+
+
+async def new_ids(session: AsyncSession, rows: Rows) -> Ids:
+    """Return ids for rows that are to be stored."""
+
+    async def take(table: str, keys: Sequence[str]) -> dict[str, int]:
+        found = await session.execute(_IDS, {"sequence": f"{table}_id_seq", "count": len(keys)})
+        return dict(zip(keys, found.scalars(), strict=True))
+
+    orders = await take("orders", [one.key for one in rows.orders])
+    return Ids(orders, await take("positions", [one.key for one in rows.positions]))
+
+
+def prepare(rows: Rows, ids: Ids, target: Target) -> Prepared:
+    """Return rows as they are sent; pure, so that it may be done while other rows are being stored."""
+    told = [one for one in rows.orders if one.at_venue] if target.venue == "paper" else []
+    inserts = [
+        (_POSITIONS, _positions(rows, ids), rows.positions),
+        (_ORDERS, _orders(rows.orders, ids, target), rows.orders),
+        (_FILLS, _fills(rows, ids), rows.fills),
+        (_RUNGS, _rungs(rows, ids), rows.rungs),
+        (_AT_VENUE, _at_venue(told, target.code), told),
+    ]
+    return Prepared([(statement, values) for statement, values, new in inserts if new], _moved(rows))
+
+
 class ImportRepository:
     """Stores what was read for one account, under one batch."""
 
     def __init__(self, session: AsyncSession, target: Target, batch_id: int) -> None:
         self.session, self.target = session, target
-        self._mine = {"user_id": target.user_id, "account_id": target.account_id, "batch_id": batch_id}
+        self._mine = {
+            "user_id": target.user_id,
+            "account_id": target.account_id,
+            "batch_id": batch_id,
+            "trade_mode": target.mode,
+        }
 
-    async def store(self, rows: Rows, reference: str, at: datetime) -> None:
+    async def store(self, prepared: Prepared, reference: str, at: datetime) -> None:
         """Store rows and the money they moved; the account has as much cash afterwards as before.
 
         reference: unique within the batch. at: market now, when the money is booked. What was traded was paid for
         elsewhere, so a deposit stands against it. Raises IntegrityError, DataError: nothing of it is stored.
         """
-        orders = await self._ids("orders", [one.key for one in rows.orders])
-        positions = await self._ids("positions", [one.key for one in rows.positions])
-        if rows.positions:
-            await self._insert(_POSITIONS, _positions(rows, positions, orders))
-        if rows.orders:
-            values = _orders(rows.orders, positions, orders, self.target)
-            await self._insert(_ORDERS, {**values, "trade_mode": self.target.mode})
-        if rows.fills:
-            await self._insert(_FILLS, _fills(rows, orders))
-        if rows.rungs:
-            await self._insert(_RUNGS, _rungs(rows, positions, orders))
-        told = [one for one in rows.orders if one.at_venue]
-        if told and self.target.venue == "paper":
-            await self._insert(_AT_VENUE, _at_venue(told, self.target.code))
-        await self._pay(rows, reference, at)
+        for statement, values in prepared.inserts:
+            await self._insert(statement, values)
+        await self._book(prepared.moved, reference, at)
 
     async def track(self, new: Sequence[Tracking]) -> None:
         """Store what was told of the system's own shares. Raises IntegrityError for one that is there."""
@@ -183,23 +216,11 @@ class ImportRepository:
         """Move money in (or out, when negative), at the account and at its paper venue."""
         await self._book({"deposit": amount}, reference, at)
 
-    async def _ids(self, table: str, keys: Sequence[str]) -> dict[str, int]:
-        """Return a new id for each key."""
-        if not keys:
-            return {}
-        found = await self.session.execute(_IDS, {"sequence": f"{table}_id_seq", "count": len(keys)})
-        return dict(zip(keys, found.scalars(), strict=True))
-
     async def _insert(self, statement: Any, values: Mapping[str, object]) -> None:
-        await self.session.execute(statement, {**self._mine, **values})
-
-    async def _pay(self, rows: Rows, reference: str, at: datetime) -> None:
-        trades = [one.fill for one in rows.fills]
-        bought = _value(one for one in trades if one.side is Side.BUY)
-        sold = _value(one for one in trades if one.side is Side.SELL)
-        charged = sum((one.charges for one in trades), Decimal(0))
-        moved = {"buy": -bought, "sell": sold, "charges": -charged, "deposit": bought - sold + charged}
-        await self._book(moved, reference, at)
+        asked = {**self._mine, **values}
+        if statement is not _ORDERS:
+            del asked["trade_mode"]
+        await self.session.execute(statement, asked)
 
     async def _book(self, moved: Mapping[str, Decimal], reference: str, at: datetime) -> None:
         if any(moved.values()):
@@ -207,15 +228,23 @@ class ImportRepository:
             await self._insert(_CASH, values)
 
 
+def _moved(rows: Rows) -> Mapping[str, Decimal]:
+    trades = [one.fill for one in rows.fills]
+    bought = _value(one for one in trades if one.side is Side.BUY)
+    sold = _value(one for one in trades if one.side is Side.SELL)
+    charged = sum((one.charges for one in trades), Decimal(0))
+    return {"buy": -bought, "sell": sold, "charges": -charged, "deposit": bought - sold + charged}
+
+
 def import_tag(code: str, key: str) -> str:
     """Return the tag of an imported order: 20 capital letters and digits, the same for the same record and account."""
     return hashlib.sha256(f"{code}|{key}".encode()).hexdigest()[:_TAG_LETTERS].upper()
 
 
-def _positions(rows: Rows, ids: Mapping[str, int], order_ids: Mapping[str, int]) -> Mapping[str, str]:
+def _positions(rows: Rows, ids: Ids) -> Mapping[str, str]:
     new, held = rows.positions, [one.position for one in rows.positions]
     return _POSITION.values(
-        id=[ids[one.key] for one in new],
+        id=[ids.positions[one.key] for one in new],
         symbol=[one.symbol for one in held],
         quantity=[one.quantity for one in held],
         entry_quantity=[one.entry_quantity for one in held],
@@ -231,7 +260,7 @@ def _positions(rows: Rows, ids: Mapping[str, int], order_ids: Mapping[str, int])
         realized_pnl_pct=[
             _percent(one.realized_pnl, one.entry_quantity * one.average_price, one.closed_at) for one in held
         ],
-        sell_order_id=[None if one.exit_order is None else order_ids[one.exit_order] for one in new],
+        sell_order_id=[None if one.exit_order is None else ids.orders[one.exit_order] for one in new],
         initial_entry_price=[one.initial_price for one in new],
         last_reentry_price=[one.last_reentry_price for one in new],
         reentry_count=[one.reentry_count for one in new],
@@ -240,12 +269,10 @@ def _positions(rows: Rows, ids: Mapping[str, int], order_ids: Mapping[str, int])
     )
 
 
-def _orders(
-    new: Sequence[NewOrder], positions: Mapping[str, int], ids: Mapping[str, int], target: Target
-) -> Mapping[str, str]:
+def _orders(new: Sequence[NewOrder], ids: Ids, target: Target) -> Mapping[str, str]:
     tags = [import_tag(target.code, one.key) for one in new]
     return _ORDER.values(
-        id=[ids[one.key] for one in new],
+        id=[ids.orders[one.key] for one in new],
         symbol=[one.symbol for one in new],
         side=[one.side for one in new],
         order_type=[one.order_type for one in new],
@@ -273,7 +300,7 @@ def _orders(
         retry_until=[one.retry_until for one in new],
         first_failed_at=[one.first_failed_at for one in new],
         last_retry=[one.last_retry_attempt for one in new],
-        position_id=[None if one.position is None else positions[one.position] for one in new],
+        position_id=[None if one.position is None else ids.positions[one.position] for one in new],
         filled_at=[one.filled_at for one in new],
         closed_at=[one.closed_at for one in new],
     )
@@ -292,10 +319,10 @@ def _broker_id(order: NewOrder, tag: str, target: Target) -> str | None:
     return f"P{tag}" if order.at_venue and target.venue == "paper" else order.legacy_id
 
 
-def _fills(rows: Rows, orders: Mapping[str, int]) -> Mapping[str, str]:
+def _fills(rows: Rows, ids: Ids) -> Mapping[str, str]:
     new, trades = rows.fills, [one.fill for one in rows.fills]
     return _FILL.values(
-        order_id=[orders[one.order] for one in new],
+        order_id=[ids.orders[one.order] for one in new],
         key=[one.key for one in new],
         symbol=[one.symbol for one in trades],
         side=[one.side for one in trades],
@@ -306,11 +333,11 @@ def _fills(rows: Rows, orders: Mapping[str, int]) -> Mapping[str, str]:
     )
 
 
-def _rungs(rows: Rows, positions: Mapping[str, int], orders: Mapping[str, int]) -> Mapping[str, str]:
+def _rungs(rows: Rows, ids: Ids) -> Mapping[str, str]:
     new = rows.rungs
     return _RUNG.values(
-        position_id=[positions[one.position] for one in new],
-        order_id=[orders[one.order] for one in new],
+        position_id=[ids.positions[one.position] for one in new],
+        order_id=[ids.orders[one.order] for one in new],
         symbol=[one.symbol for one in new],
         cycle=[one.cycle for one in new],
         level=[one.level for one in new],

@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Computed,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Interval,
     String,
@@ -44,6 +45,9 @@ class OrderRow(Base):
 
     __tablename__ = "orders"
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "user_id"], ["broker_accounts.id", "broker_accounts.user_id"], name="fk_orders_owner"
+        ),
         CheckConstraint(f"status IN ({_STATES})", name="status"),
         CheckConstraint("side IN ('buy', 'sell')", name="side"),
         CheckConstraint("order_type IN ('market', 'limit')", name="order_type"),
@@ -70,8 +74,8 @@ class OrderRow(Base):
     )  # fmt: skip
 
     id: Mapped[Id]
-    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
-    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
+    user_id: Mapped[Big]
+    account_id: Mapped[Big]
     execution_id: Mapped[Big | None] = mapped_column(index=True)
     symbol: Mapped[Ticker]
     side: Mapped[Word]
@@ -119,7 +123,7 @@ class OrderRow(Base):
     config_version: Mapped[int]
     model_version: Mapped[Word | None]
     confidence: Mapped[float | None]
-    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
+    import_batch_id: Mapped[Big | None]
     placed_at: Mapped[Moment | None]
     filled_at: Mapped[Moment | None]
     closed_at: Mapped[Moment | None]

@@ -50,7 +50,7 @@ class PaperOrderRow(Base):
     fill_price: Mapped[ExactPrice | None]
     filled_at: Mapped[Moment | None]
     reason: Mapped[Line | None]
-    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
+    import_batch_id: Mapped[Big | None]
     created_at: Mapped[Created]
 
     @property

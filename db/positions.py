@@ -5,7 +5,18 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, ForeignKey, Index, Numeric, UniqueConstraint, bindparam, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Numeric,
+    UniqueConstraint,
+    bindparam,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -21,6 +32,9 @@ class FillRow(Base):
 
     __tablename__ = "fills"
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "user_id"], ["broker_accounts.id", "broker_accounts.user_id"], name="fk_fills_owner"
+        ),
         CheckConstraint("quantity > 0", name="quantity"),
         UniqueConstraint("account_id", "broker_fill_id"),
         Index(None, "order_id", "filled_at"),
@@ -28,8 +42,8 @@ class FillRow(Base):
     )
 
     id: Mapped[Id]
-    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
-    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
+    user_id: Mapped[Big]
+    account_id: Mapped[Big]
     order_id: Mapped[Big] = mapped_column(ForeignKey("orders.id"))
     broker_fill_id: Mapped[Name]
     symbol: Mapped[Ticker]
@@ -39,7 +53,7 @@ class FillRow(Base):
     fill_value: Mapped[Rupees] = mapped_column(Computed("round(quantity * price, 2)", persisted=True))
     charges: Mapped[Rupees] = mapped_column(server_default="0")
     filled_at: Mapped[Moment]
-    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
+    import_batch_id: Mapped[Big | None]
     created_at: Mapped[Created]
 
 
@@ -55,6 +69,9 @@ class PositionRow(Base):
 
     __tablename__ = "positions"
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "user_id"], ["broker_accounts.id", "broker_accounts.user_id"], name="fk_positions_owner"
+        ),
         CheckConstraint("quantity >= 0", name="quantity"),
         CheckConstraint("(closed_at IS NULL) = (quantity > 0)", name="closed"),
         Index("uq_positions_open", "account_id", "symbol", unique=True, postgresql_where="closed_at IS NULL"),
@@ -64,8 +81,8 @@ class PositionRow(Base):
     )
 
     id: Mapped[Id]
-    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
-    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
+    user_id: Mapped[Big]
+    account_id: Mapped[Big]
     symbol: Mapped[Ticker]
     quantity: Mapped[int]
     entry_quantity: Mapped[int]
@@ -91,7 +108,7 @@ class PositionRow(Base):
     last_rsi: Mapped[float | None]
     last_rsi_day: Mapped[date | None]
     seen_price: Mapped[ExactPrice | None]
-    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
+    import_batch_id: Mapped[Big | None]
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 

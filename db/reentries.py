@@ -6,7 +6,16 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, bindparam, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    UniqueConstraint,
+    bindparam,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
@@ -23,6 +32,9 @@ class ReentryRow(Base):
 
     __tablename__ = "reentries"
     __table_args__ = (
+        ForeignKeyConstraint(
+            ["account_id", "user_id"], ["broker_accounts.id", "broker_accounts.user_id"], name="fk_reentries_owner"
+        ),
         CheckConstraint("level IN (10, 20, 30)", name="level"),
         UniqueConstraint("position_id", "cycle", "level"),
         UniqueConstraint("position_id", "day"),
@@ -31,8 +43,8 @@ class ReentryRow(Base):
     )
 
     id: Mapped[Id]
-    user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
-    account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"), index=True)
+    user_id: Mapped[Big]
+    account_id: Mapped[Big] = mapped_column(index=True)
     position_id: Mapped[Big] = mapped_column(ForeignKey("positions.id"))
     order_id: Mapped[Big] = mapped_column(ForeignKey("orders.id"))
     symbol: Mapped[Ticker]
@@ -43,7 +55,7 @@ class ReentryRow(Base):
     quantity: Mapped[int | None]
     price: Mapped[ExactPrice | None]
     filled_at: Mapped[Moment | None]
-    import_batch_id: Mapped[Big | None] = mapped_column(ForeignKey("import_batches.id"))
+    import_batch_id: Mapped[Big | None]
     created_at: Mapped[Created]
 
 

@@ -106,6 +106,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_tracked_symbols_import_batch_id"), "tracked_symbols", ["import_batch_id"], unique=False)
     op.create_index(op.f("ix_tracked_symbols_user_id"), "tracked_symbols", ["user_id"], unique=False)
     op.create_index("uq_tracked_symbols_tracking", "tracked_symbols", ["account_id", "tracking_id"], unique=True)
+    op.create_unique_constraint(op.f("uq_broker_accounts_id_user_id"), "broker_accounts", ["id", "user_id"])
     op.add_column("cash_entries", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
     op.create_index(
         op.f("ix_cash_entries_import_batch_id"),
@@ -122,9 +123,9 @@ def upgrade() -> None:
         ["id"],
     )
     op.add_column("fills", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
-    op.create_foreign_key(
-        op.f("fk_fills_import_batch_id_import_batches"), "fills", "import_batches", ["import_batch_id"], ["id"]
-    )
+    op.drop_constraint(op.f("fk_fills_account_id_broker_accounts"), "fills", type_="foreignkey")
+    op.drop_constraint(op.f("fk_fills_user_id_users"), "fills", type_="foreignkey")
+    op.create_foreign_key("fk_fills_owner", "fills", "broker_accounts", ["account_id", "user_id"], ["id", "user_id"])
     op.add_column("orders", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
     op.alter_column("orders", "execution_id", existing_type=sa.BIGINT(), nullable=True)
     op.drop_index(op.f("ix_orders_order_id"), table_name="orders")
@@ -136,9 +137,9 @@ def upgrade() -> None:
         postgresql_where="import_batch_id IS NOT NULL",
     )
     op.create_index(op.f("ix_orders_order_id_account_id"), "orders", ["order_id", "account_id"], unique=False)
-    op.create_foreign_key(
-        op.f("fk_orders_import_batch_id_import_batches"), "orders", "import_batches", ["import_batch_id"], ["id"]
-    )
+    op.drop_constraint(op.f("fk_orders_user_id_users"), "orders", type_="foreignkey")
+    op.drop_constraint(op.f("fk_orders_account_id_broker_accounts"), "orders", type_="foreignkey")
+    op.create_foreign_key("fk_orders_owner", "orders", "broker_accounts", ["account_id", "user_id"], ["id", "user_id"])
     op.add_column("paper_orders", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
     op.create_index(
         op.f("ix_paper_orders_import_batch_id"),
@@ -146,13 +147,6 @@ def upgrade() -> None:
         ["import_batch_id"],
         unique=False,
         postgresql_where="import_batch_id IS NOT NULL",
-    )
-    op.create_foreign_key(
-        op.f("fk_paper_orders_import_batch_id_import_batches"),
-        "paper_orders",
-        "import_batches",
-        ["import_batch_id"],
-        ["id"],
     )
     op.add_column("positions", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
     op.create_index(
@@ -162,33 +156,48 @@ def upgrade() -> None:
         unique=False,
         postgresql_where="import_batch_id IS NOT NULL",
     )
+    op.drop_constraint(op.f("fk_positions_user_id_users"), "positions", type_="foreignkey")
+    op.drop_constraint(op.f("fk_positions_account_id_broker_accounts"), "positions", type_="foreignkey")
     op.create_foreign_key(
-        op.f("fk_positions_import_batch_id_import_batches"), "positions", "import_batches", ["import_batch_id"], ["id"]
+        "fk_positions_owner", "positions", "broker_accounts", ["account_id", "user_id"], ["id", "user_id"]
     )
     op.add_column("reentries", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
+    op.drop_constraint(op.f("fk_reentries_user_id_users"), "reentries", type_="foreignkey")
+    op.drop_constraint(op.f("fk_reentries_account_id_broker_accounts"), "reentries", type_="foreignkey")
     op.create_foreign_key(
-        op.f("fk_reentries_import_batch_id_import_batches"), "reentries", "import_batches", ["import_batch_id"], ["id"]
+        "fk_reentries_owner", "reentries", "broker_accounts", ["account_id", "user_id"], ["id", "user_id"]
     )
     for table in ("import_batches", "import_records", "tracked_symbols"):
         op.execute(f"SELECT protect_rows('{table}'::regclass, 'user_id')")
 
 
 def downgrade() -> None:
-    op.drop_constraint(op.f("fk_reentries_import_batch_id_import_batches"), "reentries", type_="foreignkey")
+    op.drop_constraint("fk_reentries_owner", "reentries", type_="foreignkey")
+    op.create_foreign_key(
+        op.f("fk_reentries_account_id_broker_accounts"), "reentries", "broker_accounts", ["account_id"], ["id"]
+    )
+    op.create_foreign_key(op.f("fk_reentries_user_id_users"), "reentries", "users", ["user_id"], ["id"])
     op.drop_column("reentries", "import_batch_id")
-    op.drop_constraint(op.f("fk_positions_import_batch_id_import_batches"), "positions", type_="foreignkey")
+    op.drop_constraint("fk_positions_owner", "positions", type_="foreignkey")
+    op.create_foreign_key(
+        op.f("fk_positions_account_id_broker_accounts"), "positions", "broker_accounts", ["account_id"], ["id"]
+    )
+    op.create_foreign_key(op.f("fk_positions_user_id_users"), "positions", "users", ["user_id"], ["id"])
     op.drop_index(
         op.f("ix_positions_import_batch_id"), table_name="positions", postgresql_where="import_batch_id IS NOT NULL"
     )
     op.drop_column("positions", "import_batch_id")
-    op.drop_constraint(op.f("fk_paper_orders_import_batch_id_import_batches"), "paper_orders", type_="foreignkey")
     op.drop_index(
         op.f("ix_paper_orders_import_batch_id"),
         table_name="paper_orders",
         postgresql_where="import_batch_id IS NOT NULL",
     )
     op.drop_column("paper_orders", "import_batch_id")
-    op.drop_constraint(op.f("fk_orders_import_batch_id_import_batches"), "orders", type_="foreignkey")
+    op.drop_constraint("fk_orders_owner", "orders", type_="foreignkey")
+    op.create_foreign_key(
+        op.f("fk_orders_account_id_broker_accounts"), "orders", "broker_accounts", ["account_id"], ["id"]
+    )
+    op.create_foreign_key(op.f("fk_orders_user_id_users"), "orders", "users", ["user_id"], ["id"])
     op.drop_index(op.f("ix_orders_order_id_account_id"), table_name="orders")
     op.drop_index(
         op.f("ix_orders_import_batch_id"), table_name="orders", postgresql_where="import_batch_id IS NOT NULL"
@@ -196,7 +205,11 @@ def downgrade() -> None:
     op.create_index(op.f("ix_orders_order_id"), "orders", ["order_id"], unique=False)
     op.alter_column("orders", "execution_id", existing_type=sa.BIGINT(), nullable=False)
     op.drop_column("orders", "import_batch_id")
-    op.drop_constraint(op.f("fk_fills_import_batch_id_import_batches"), "fills", type_="foreignkey")
+    op.drop_constraint("fk_fills_owner", "fills", type_="foreignkey")
+    op.create_foreign_key(op.f("fk_fills_user_id_users"), "fills", "users", ["user_id"], ["id"])
+    op.create_foreign_key(
+        op.f("fk_fills_account_id_broker_accounts"), "fills", "broker_accounts", ["account_id"], ["id"]
+    )
     op.drop_column("fills", "import_batch_id")
     op.drop_constraint(op.f("fk_cash_entries_import_batch_id_import_batches"), "cash_entries", type_="foreignkey")
     op.drop_index(
@@ -205,6 +218,7 @@ def downgrade() -> None:
         postgresql_where="import_batch_id IS NOT NULL",
     )
     op.drop_column("cash_entries", "import_batch_id")
+    op.drop_constraint(op.f("uq_broker_accounts_id_user_id"), "broker_accounts", type_="unique")
     op.drop_index("uq_tracked_symbols_tracking", table_name="tracked_symbols")
     op.drop_index(op.f("ix_tracked_symbols_user_id"), table_name="tracked_symbols")
     op.drop_index(op.f("ix_tracked_symbols_import_batch_id"), table_name="tracked_symbols")

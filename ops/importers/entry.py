@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from db.import_rows import Rows, Tracking
-from ops.importers.fields import RefusedRecordError
+from ops.importers.fields import RefusedRecordError, as_text
 from ops.importers.stream import Item
 from trading.values import Side
 
@@ -121,7 +121,7 @@ def refused(item: Item, error: RefusedRecordError) -> Entry:
     """Return the entry of a record that cannot be taken."""
     value = item.value if isinstance(item.value, Mapping) else {}
     named = next((value[name] for name in ("symbol", "ticker") if isinstance(value.get(name), str)), None)
-    entry = Entry(item.where, item.line, named[:32] if named else None)
+    entry = Entry(as_text(item.where), item.line, as_text(named)[:32] if named else None)
     entry.refuse(error.kind, error.reason)
     return entry
 

@@ -172,6 +172,11 @@ def text_or_none(record: Record, *names: str, longest: int = 64) -> str | None:
     return found or None
 
 
+def as_text(text: str) -> str:
+    """Return a text of any origin as Postgres takes it."""
+    return text if text.isprintable() else _CONTROL.sub(" ", text)
+
+
 def cut_text(record: Record, *names: str, longest: int = 64) -> str | None:
     """Return the beginning of a text that was written for people: no record is lost for the length of one."""
     found = text_or_none(record, *names, longest=_LONGEST_RECORD)

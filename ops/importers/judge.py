@@ -34,7 +34,7 @@ class Judge:
                 continue
             taken = next((one for one in entry.legacy_ids if one in ids), None)
             if taken is not None:
-                _by_id(entry, taken, ids[taken].id, ids[taken].status)
+                _by_id(entry, taken, ids[taken].status)
             elif twin := self._twin(entry):
                 _refuse(entry, "order_twice", f"its order {twin[0]} stands at {twin[1]} too")
             elif entry.opens in held:
@@ -77,12 +77,11 @@ def _already(entry: Entry, before: KnownOrder, batch_id: int) -> None:
         _refuse(entry, "there", f"batch {before.batch_id} imported it", Outcome.SKIPPED)
 
 
-def _by_id(entry: Entry, legacy_id: str, order_id: int, status: str) -> None:
+def _by_id(entry: Entry, legacy_id: str, status: str) -> None:
     if entry.merges:
-        _refuse(entry, "told", f"order {legacy_id} is order {order_id} ({status}) already", Outcome.MERGED)
+        _refuse(entry, "told", f"order {legacy_id} is there already ({status})", Outcome.MERGED)
         return
-    cure = "import the history before what else tells of its orders"
-    _refuse(entry, "order_known", f"its order {legacy_id} is order {order_id} already; {cure}")
+    _refuse(entry, "order_known", f"its order {legacy_id} is there already: import the history before what names it")
 
 
 def _held(symbol: str | None, position_id: int, quantity: int) -> str:

@@ -17,14 +17,15 @@ from db.accounts import AccountRepository
 from db.audit_logs import AuditLogRepository
 from db.import_batches import ImportBatchRepository
 from db.import_lookups import ImportLookupRepository
-from db.imports import ImportRepository, Target
+from db.import_rows import Rows
+from db.imports import Ids, ImportRepository, Target, new_ids, prepare
 from db.transaction import Database
 from ops.importers.entry import Entry, Outcome, Sums
 from ops.importers.errors import BrokenFileError, ImportRaceError
 from ops.importers.judge import Judge
 from ops.importers.rollback import take_back
 from ops.importers.source import Source
-from ops.importers.store import store
+from ops.importers.store import Chunk, new_of, rows_of, store
 from ops.importers.words import UNMAPPED
 
 # Large enough for one statement a table to be worth it, small enough to be parsed while the chunk before is stored.
@@ -67,14 +68,14 @@ class Steps:
     """Opens the transactions of an import: one a step, or, within one that is given, parts of it."""
 
     def __init__(self, database: Database, within: AsyncSession | None = None) -> None:
-        self._database, self.within = database, within
+        self.database, self.within = database, within
 
     @asynccontextmanager
     async def step(self) -> AsyncIterator[AsyncSession]:
         """Yield a session whose work is kept at the end, or not at all."""
         async with AsyncExitStack() as stack:
             if self.within is None:
-                yield await stack.enter_async_context(self._database.transaction(None))
+                yield await stack.enter_async_context(self.database.transaction(None))
             else:
                 await stack.enter_async_context(self.within.begin_nested())
                 yield self.within
@@ -116,7 +117,8 @@ class _Run:
     """One import under way."""
 
     def __init__(self, steps: Steps, source: Source, target: Target, wish: Wish) -> None:
-        self._step, self._source, self._target, self._wish = steps.step, source, target, wish
+        self._step, self._database = steps.step, steps.database
+        self._source, self._target, self._wish = source, target, wish
         self._done = Done(0)
         self._at = 0
         self._cash: Decimal | None = None
@@ -125,10 +127,10 @@ class _Run:
     async def all(self) -> Done:
         """Take every chunk, then end the batch."""
         await self._begin()
-        chunks = _Chunks(self._source)
+        chunks = _Chunks(self._source, self._target, self._new_ids())
         coming = asyncio.create_task(asyncio.to_thread(chunks.take))
         try:
-            while chunk := await coming:
+            while (chunk := await coming).entries:
                 # The next chunk is read while this one is stored.
                 coming = asyncio.create_task(asyncio.to_thread(chunks.take))
                 await self._take(chunk)
@@ -136,6 +138,16 @@ class _Run:
             await asyncio.wait([coming])
         await self._end(chunks.broken)
         return self._done
+
+    def _new_ids(self) -> Callable[[Rows], Ids]:
+        """Return what takes ids in a thread: by the event loop, in a transaction that no other waits for."""
+        loop = asyncio.get_running_loop()
+
+        async def take(rows: Rows) -> Ids:
+            async with self._database.transaction(None) as session:
+                return await new_ids(session, rows)
+
+        return lambda rows: asyncio.run_coroutine_threadsafe(take(rows), loop).result()
 
     async def _begin(self) -> None:
         async with self._step() as session:
@@ -149,12 +161,12 @@ class _Run:
             self._done.sums = Sums.of_json(left["expected"])
             self._done.resumed, self._at = True, left["done_records"]
 
-    async def _take(self, chunk: Sequence[Entry]) -> None:
+    async def _take(self, chunk: Chunk) -> None:
         """Store a chunk and how far the batch has come, in one transaction; what was taken before is passed over."""
-        before = self._judge.passed
-        self._judge.passed += len(chunk)
-        if before + len(chunk) <= self._at:
-            self._judge.remember(chunk)
+        entries, before = chunk.entries, self._judge.passed
+        self._judge.passed += len(entries)
+        if before + len(entries) <= self._at:
+            self._judge.remember(entries)
             return
         async with self._step() as session:
             # Lost in a crash it is brought in again; the last commit of a batch waits for the disk, and so for all.
@@ -163,11 +175,11 @@ class _Run:
             rows = ImportRepository(session, self._target, self._done.batch_id)
             now = await _market_now(session)
             lookups = ImportLookupRepository(session, self._target.user_id, self._target.account_id)
-            await self._judge.judge(lookups, chunk, self._done.batch_id)
+            await self._judge.judge(lookups, entries, self._done.batch_id)
             await store(session, rows, chunk, f"import:{self._done.batch_id}:{before}", now)
-            await self._judge_money(lookups, chunk)
-            await self._settled(session, chunk, before)
-        for entry in _with_others(chunk):
+            await self._judge_money(lookups, entries)
+            await self._settled(session, entries, before)
+        for entry in _with_others(entries):
             self._wish.told(entry)
 
     async def _judge_money(self, lookups: ImportLookupRepository, chunk: Sequence[Entry]) -> None:
@@ -214,20 +226,25 @@ class _Run:
 
 
 class _Chunks:
-    """The entries of a source, some at a time. broken: why they ended before the source did."""
+    """The entries of a source, some at a time, prepared. broken: why they ended before the source did."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, target: Target, new_ids: Callable[[Rows], Ids]) -> None:
         self._entries: Iterator[Entry] = source.entries()
+        self._target, self._new_ids = target, new_ids
         self.broken: BrokenFileError | None = None
 
-    def take(self) -> list[Entry]:
-        """Return the next entries, none at the end."""
+    def take(self) -> Chunk:
+        """Return the next entries, none at the end. Called in a thread, while the entries before are stored."""
         taken: list[Entry] = []
         try:
             taken.extend(islice(self._entries, CHUNK))
         except BrokenFileError as error:
             self.broken = error
-        return taken
+        chunk = Chunk(taken, new=len(new_of(taken)))
+        if chunk.new:
+            rows = rows_of(taken)
+            chunk.prepared = prepare(rows, self._new_ids(rows), self._target)
+        return chunk
 
 
 def _with_others(chunk: Sequence[Entry]) -> Iterator[Entry]:

@@ -1,29 +1,57 @@
 """Stores entries together, and by halves when the database refuses: until a bad one stands alone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.import_rows import Rows
-from db.imports import ImportRepository
+from db.imports import ImportRepository, Prepared, new_ids, prepare
 from ops.importers.entry import Entry
 
 
-async def store(
-    session: AsyncSession, rows: ImportRepository, entries: Sequence[Entry], reference: str, now: datetime
-) -> None:
-    """Store what is new of some entries; one that the database refuses is refused alone. now: market now.
+@dataclass(slots=True)
+class Chunk:
+    """Some entries. prepared: their rows as they are sent, if all of them are stored."""
+
+    entries: Sequence[Entry]
+    prepared: Prepared | None = None
+    new: int = 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything that was prepared is still to be stored."""
+        return self.prepared is not None and self.new == len(new_of(self.entries))
+
+
+def new_of(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries that have rows to store."""
+    return [one for one in entries if one.rows is not None]
+
+
+def rows_of(entries: Sequence[Entry]) -> Rows:
+    """Return the rows of entries together."""
+    together = Rows()
+    for entry in entries:
+        if entry.rows is not None:
+            together.add(entry.rows)
+    return together
+
+
+async def store(session: AsyncSession, rows: ImportRepository, chunk: Chunk, reference: str, now: datetime) -> None:
+    """Store what is new of a chunk; an entry that the database refuses is refused alone. now: market now.
 
     Raises DBAPIError when the database went away: that is no entry's fault.
     """
-    new = [one for one in entries if one.rows is not None or one.tracking is not None]
+    new = [one for one in chunk.entries if one.rows is not None or one.tracking is not None]
     if not new:
         return
     try:
         async with session.begin_nested():
-            await _store(rows, new, reference, now)
+            prepared = chunk.prepared if chunk.is_whole else None
+            await _store(session, rows, new, prepared, reference, now)
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
@@ -31,17 +59,22 @@ async def store(
             _refuse(new[0], error)
             return
         half = len(new) // 2
-        await store(session, rows, new[:half], f"{reference}a", now)
-        await store(session, rows, new[half:], f"{reference}b", now)
+        await store(session, rows, Chunk(new[:half]), f"{reference}a", now)
+        await store(session, rows, Chunk(new[half:]), f"{reference}b", now)
 
 
-async def _store(rows: ImportRepository, new: Sequence[Entry], reference: str, now: datetime) -> None:
-    together = Rows()
-    for entry in new:
-        if entry.rows is not None:
-            together.add(entry.rows)
-    if len(together):
-        await rows.store(together, reference, now)
+async def _store(
+    session: AsyncSession,
+    rows: ImportRepository,
+    new: Sequence[Entry],
+    prepared: Prepared | None,
+    reference: str,
+    now: datetime,
+) -> None:
+    if prepared is None and len(together := rows_of(new)):
+        prepared = prepare(together, await new_ids(session, together), rows.target)
+    if prepared is not None:
+        await rows.store(prepared, reference, now)
     await rows.track([one.tracking for one in new if one.tracking is not None])
 
 
