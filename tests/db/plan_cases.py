@@ -42,6 +42,7 @@ from db.user_signals import UserSignalRepository
 from db.users import UserRepository
 from db.workers import WorkerRepository
 from tests.db.filled import IN_SLOT, ORDERS, SLOT
+from tests.db.import_plan_cases import OF_BATCHES, OF_IMPORTS
 from trading.bars import Bar
 from trading.books import day_books
 from trading.config import DEFAULTS
@@ -211,13 +212,14 @@ OF_A_USER: dict[str, Call] = {
     "UserTradingConfigRepository.versions": lambda s: UserTradingConfigRepository(s).versions(USER),
 }
 
-OF_THE_SYSTEM: dict[str, Call] = {
+OF_THE_SYSTEM: dict[str, Call] = OF_IMPORTS | {
     "AccountRepository.find": lambda s: AccountRepository(s).find(ACCOUNT),
     "AuditLogRepository.newest": lambda s: AuditLogRepository(s).newest(20),
     "AuditLogRepository.newest of a user": lambda s: AuditLogRepository(s).newest(20, USER),
     "AuditLogRepository.record": lambda s: AuditLogRepository(s).record("asha", "update", "config", user_id=USER),
     "BarRepository.count_on": lambda s: BarRepository(s).count_on(DAY),
     "BarRepository.last_closes": lambda s: BarRepository(s).last_closes(DAY, [_S1]),
+    "BarRepository.closes_on": lambda s: BarRepository(s).closes_on(DAY),
     "BarRepository.history of some": lambda s: BarRepository(s).history(DAY, 30, [_S1]),
     "BarRepository.store": lambda s: BarRepository(s).store([_BAR]),
     "BarRepository.traded_on": lambda s: BarRepository(s).traded_on(DAY, [_S1]),
@@ -290,7 +292,7 @@ OF_THE_SYSTEM: dict[str, Call] = {
 }
 
 # Of these, every statement reads tables that stay small.
-SMALL: dict[str, str] = {
+SMALL: dict[str, str] = OF_BATCHES | {
     "ArtifactRepository": "a row a model, found by its hash",
     "CalendarRepository": "some hundred sessions a decade, always read whole",
     "ClockRepository": "one row",

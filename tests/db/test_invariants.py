@@ -82,8 +82,9 @@ BROKEN: dict[str, tuple[str, ...]] = {
         "ALTER TABLE service_task_execution DROP CONSTRAINT uq_service_task_execution_identity",
     ),
     "rows_stay_with_their_user": (
-        f"UPDATE orders SET user_id = {{other}} {_T2}",
-        "UPDATE fills SET user_id = {other} WHERE broker_fill_id = 'fT4'; DELETE FROM positions WHERE symbol = 'TCS'",
+        f"ALTER TABLE orders DROP CONSTRAINT fk_orders_owner; UPDATE orders SET user_id = {{other}} {_T2}",
+        "ALTER TABLE fills DROP CONSTRAINT fk_fills_owner; DELETE FROM positions WHERE symbol = 'TCS';"
+        + "UPDATE fills SET user_id = {other} WHERE broker_fill_id = 'fT4'",
         "UPDATE cash_entries SET user_id = {other} WHERE kind = 'deposit' AND user_id = {user}",
         "UPDATE schedule_subscriptions SET user_id = {other} WHERE user_id = {user}",
         "UPDATE paper_books SET user_id = {other} WHERE user_id = {user}",

@@ -62,6 +62,13 @@ g AS (INSERT INTO user_trading_config_versions (user_id, version, strategy, para
     SELECT user_id, 7, strategy, parameter_hash, '{{}}', 'asha', now() FROM user_trading_config WHERE user_id = {user}),
 r AS (INSERT INTO reentries (user_id, account_id, position_id, order_id, symbol, cycle, level, rsi, day)
     SELECT {user}, {account}, p.id, o.id, 'INFY', 0, 20, 19, '2024-01-02' FROM o, p),
+i AS (INSERT INTO import_batches (user_id, account_id, kind, source, sha256, state, actor)
+    VALUES ({user}, {account}, 'trades-history', 's', 'x', 'done', 'asha') RETURNING id),
+j AS (INSERT INTO import_records (user_id, batch_id, place, outcome, kind, reason)
+    SELECT {user}, id, 'trades[0]', 'error', 'k', 'r' FROM i),
+k AS (INSERT INTO tracked_symbols (user_id, account_id, tracking_id, symbol, status, started_at, system_quantity,
+    tracked_quantity, pre_existing_quantity, facts)
+    VALUES ({user}, {account}, 't', 'INFY', 'active', now(), 1, 1, 0, '{{}}')),
 a AS (INSERT INTO execution_attempts (execution_id, scheduled_for, user_id, attempt, generation, outcome)
     VALUES (1, now(), {user}, 1, 1, 'failed'))
 INSERT INTO paper_orders (account_id, user_id, tag, symbol, side, order_type, quantity, word, session_day, placed_at)

@@ -13,7 +13,10 @@ NOUNS = (
     "ServiceStatus", "ServiceTask", "ServiceLog", "ErrorLog", "UserTradingConfig", "MLTrainingJob", "MLModel",
     "Notification", "AuditLog", "Fill", "Order", "Position", "Signal", "Schedule", "Calendar", "Bar", "Account",
 )  # fmt: skip
-OF_ONE_ACCOUNT = {"FillRepository", "OrderRepository", "PnlRepository", "PositionRepository", "ReentryRepository"}
+OF_ONE_ACCOUNT = {
+    "ExportRepository", "FillRepository", "ImportLookupRepository", "OrderRepository", "PnlRepository",
+    "PositionRepository", "ReentryRepository",
+}  # fmt: skip
 
 
 def repositories() -> dict[str, type]:
