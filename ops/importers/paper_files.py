@@ -259,7 +259,7 @@ class PaperFiles:
             record = f.record_of(item.value)
             at = f.moment_or_none(record, "last_updated", "created_at") or self._ground.now
             fill = Fill(symbol, Side.BUY, quantity, average, Decimal(0), at)
-            trade = Traded(f"{HOLDINGS}:{item.where}", item.line, fill, None, None)
+            trade = Traded(f"{HOLDINGS}:{f.as_text(item.where)}", item.line, fill, None, None)
             order = replace(order_of(trade), key=key_of("holding", symbol, quantity, average.normalize()))
             entry = Entry(trade.place, item.line, symbol, order.key, notes=("no file tells when it was bought",))
             yield from settled([Deal(entry, order, [fill])], apply_fill(None, fill))
