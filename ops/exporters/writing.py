@@ -1,9 +1,7 @@
 """How the predecessor's files are written: a record at a time, under another name until they are whole; its forms."""
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -43,13 +41,13 @@ def cleared_unless_whole(folder: Path) -> Iterator[None]:
 def written(path: Path, encoding: str = "utf-8") -> Iterator[IO[str]]:
     """Yield a file that has its name only once it is whole. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+    part = path.with_name(f".{path.name}-part")
     try:
-        with os.fdopen(handle, "w", encoding=encoding) as file:
+        with part.open("x", encoding=encoding) as file:
             yield file
-        Path(part).replace(path)
+        part.replace(path)
     finally:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -85,6 +85,35 @@ async def test_a_position_of_ours_is_a_trade_and_a_tracked_share(desk: Desk, tmp
     assert ours == theirs
 
 
+async def test_a_rung_that_was_bought_here_is_a_reentry(desk: Desk, tmp_path: Path) -> None:
+    await desk.held()
+    await desk.world.change("UPDATE positions SET cycle = 1")
+    ((position_id,),) = await desk.world.rows("SELECT id FROM positions")
+    id_ = await desk.planned(
+        quantity=5, session_day=NEXT, entry_type="reentry", position_id=position_id, leg="reentry-1-20", tag="AGAIN",
+        intent_key=f"dip:{DAY}:AAA:buy:reentry-1-20",
+    )  # fmt: skip
+    await desk.world.change(
+        "INSERT INTO reentries (user_id, account_id, position_id, order_id, symbol, cycle, level, rsi, day) "
+        f"SELECT user_id, account_id, position_id, id, symbol, 1, 20, 17.5, session_day FROM orders WHERE id = {id_}"
+    )
+    await desk.run("submit", f"{id_}:1")
+    await desk.world.set_clock(desk.opens(NEXT))
+    await desk.run("order_sync")
+    out = await exported(desk, tmp_path / "out")
+    (trade,) = read(out, HISTORY)["trades"]
+    (again,) = trade["reentries"]
+    assert (trade["qty"], trade["first_qty"], again["qty"], again["price"]) == (15, 10, 5, 112.0)
+    assert (again["level"], again["cycle"], again["rsi"], again["order_id"]) == (20, 1, 17.5, "PAGAIN")
+    await brought_in(desk, out, RAVI)
+    for columns, table in (
+        ("cycle, level, rsi, day, quantity, price", "reentries"),
+        ("quantity, avg_price", "positions"),
+    ):
+        ours, theirs = await desk.world.rows(f"SELECT {columns} FROM {table} ORDER BY id")
+        assert ours == theirs
+
+
 async def test_a_sale_of_ours_closes_the_trade(desk: Desk, tmp_path: Path) -> None:
     await desk.held()
     await sold_at(desk, "113")
@@ -116,9 +145,11 @@ async def test_what_waits_is_pending_but_a_sale_that_is_made_anew_each_morning_i
 async def test_what_failed_for_want_of_money_may_be_tried_again_there_unless_it_was_here(
     desk: Desk, tmp_path: Path
 ) -> None:
-    failed = {"status": "failed", "failure_kind": "insufficient_funds", "first_failed_at": desk.closes(EVE, 35)}
     await desk.world.set_clock(desk.closes(EVE, 40))
-    await desk.planned("BBB", **failed, retry_count=1, reason="needs 1100, 5 available")
+    await desk.planned(
+        "BBB", status="failed", failure_kind="insufficient_funds", first_failed_at=desk.closes(EVE, 35), retry_count=1,
+        reason="needs 1100, 5 available",
+    )  # fmt: skip
     out = await exported(desk, tmp_path / "out")
     (item,) = read(out, HISTORY)["failed_orders"]
     assert (item["symbol"], item["reason"], item["qty"]) == ("BBB", "insufficient_balance", 10)
