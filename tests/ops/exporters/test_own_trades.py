@@ -87,6 +87,7 @@ async def test_a_position_of_ours_is_a_trade_and_a_tracked_share(desk: Desk, tmp
 
 async def test_a_rung_that_was_bought_here_is_a_reentry(desk: Desk, tmp_path: Path) -> None:
     await desk.held()
+    await desk.world.set_clock(desk.closes(DAY, 35))
     await desk.world.change("UPDATE positions SET cycle = 1")
     ((position_id,),) = await desk.world.rows("SELECT id FROM positions")
     id_ = await desk.planned(
