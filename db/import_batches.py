@@ -133,6 +133,7 @@ _FINISH = text(
     WHERE id = :id AND state = 'running' RETURNING id
     """
 )
+_EXPECT = text("UPDATE import_batches SET expected = expected || CAST(:more AS jsonb) WHERE id = :id")
 _ROLLED_BACK = text(
     "UPDATE import_batches SET state = 'rolled_back', rolled_back_at = now(), rolled_back_by = :actor WHERE id = :id"
 )
@@ -203,6 +204,10 @@ class ImportBatchRepository:
         values = {"id": batch_id, "state": state, "error": error and error[:1024], "undo": json.dumps(undo)}
         return (await self.session.execute(_FINISH, values)).one_or_none() is not None
 
+    async def expect(self, batch_id: int, more: Mapping[str, Any]) -> None:
+        """Add sums that the source named."""
+        await self.session.execute(_EXPECT, {"id": batch_id, "more": json.dumps(more)})
+
     async def rolled_back(self, batch_id: int, actor: str) -> None:
         """Say that a batch was taken back."""
         await self.session.execute(_ROLLED_BACK, {"id": batch_id, "actor": actor})
@@ -223,6 +228,6 @@ class ImportBatchRepository:
         """Return one batch with the names of its user and account."""
         return (await self.session.execute(_SHOW, {"id": batch_id})).mappings().one_or_none()
 
-    async def records(self, batch_id: int, limit: int) -> list[RowMapping]:
-        """Return what was not simply imported, errors first."""
+    async def records(self, batch_id: int, limit: int | None) -> list[RowMapping]:
+        """Return what was not simply imported, errors first. limit: None returns all."""
         return list((await self.session.execute(_RECORDS_OF, {"id": batch_id, "limit": limit})).mappings())

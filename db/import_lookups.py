@@ -31,7 +31,7 @@ _BY_ID = text(
 )
 _HELD = text(
     """
-    SELECT symbol, id, quantity FROM positions
+    SELECT symbol, id, quantity, opened_at, import_batch_id FROM positions
     WHERE user_id = :user_id AND account_id = :account_id AND closed_at IS NULL
       AND symbol = ANY(CAST(:symbols AS text[]))
     """
@@ -88,7 +88,7 @@ class ImportLookupRepository:
         return {row.legacy_id: row for row in rows}
 
     async def held(self, symbols: Collection[str]) -> dict[str, Any]:
-        """Return the open positions in some shares: symbol -> (id, quantity)."""
+        """Return the open positions in some shares: symbol -> (id, quantity, opened_at, import_batch_id)."""
         return {row.symbol: row for row in await self._all(_HELD, symbols=symbols)}
 
     async def live_sides(self, symbols: Collection[str]) -> set[tuple[str, str]]:

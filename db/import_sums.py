@@ -25,7 +25,10 @@ _SUMS = text(
            (SELECT coalesce(sum(earned), 0) FROM p WHERE held = 0) AS realized,
            (SELECT count(*) FROM p WHERE held > 0) AS open_positions,
            (SELECT coalesce(sum(held), 0) FROM p) AS open_shares,
-           (SELECT count(*) FROM tracked_symbols WHERE import_batch_id = :batch_id AND user_id = :user_id) AS tracked
+           (SELECT count(*) FROM tracked_symbols WHERE import_batch_id = :batch_id AND user_id = :user_id) AS tracked,
+           -- As it was when the batch ended, whatever was traded since.
+           (SELECT sum(c.amount) FROM cash_entries c JOIN import_batches b ON b.id = :batch_id
+            WHERE c.user_id = :user_id AND c.account_id = b.account_id AND c.created_at <= b.finished_at) AS cash
     FROM f
     """
 )
@@ -37,14 +40,17 @@ _POSITIONS = text(
     WHERE p.import_batch_id = :batch_id AND p.user_id = :user_id
     """
 )
+# Held against what was imported of the share in all: what was traded since is another matter.
 _TRACKED = text(
     """
-    SELECT t.symbol, t.tracked_quantity, coalesce(p.quantity, 0) AS held, t.pre_existing_quantity
+    SELECT t.symbol, t.tracked_quantity, coalesce(f.held, 0) AS held, t.pre_existing_quantity
     FROM tracked_symbols t
-    LEFT JOIN positions p ON p.user_id = t.user_id AND p.account_id = t.account_id AND p.symbol = t.symbol
-                         AND p.closed_at IS NULL
+    LEFT JOIN LATERAL (
+        SELECT sum(CASE o.side WHEN 'buy' THEN o.filled_quantity ELSE -o.filled_quantity END) AS held FROM orders o
+        WHERE o.user_id = t.user_id AND o.account_id = t.account_id AND o.status = 'filled' AND o.symbol = t.symbol
+          AND o.import_batch_id IS NOT NULL) f ON true
     WHERE t.import_batch_id = :batch_id AND t.user_id = :user_id AND t.status = 'active'
-      AND t.tracked_quantity <> coalesce(p.quantity, 0)
+      AND t.tracked_quantity <> coalesce(f.held, 0)
     ORDER BY t.symbol
     """
 )

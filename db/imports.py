@@ -17,7 +17,14 @@ from trading.values import Side, money
 
 STRATEGY = "dip"
 # An order that the exchange has not seen yet rests parked at the paper venue; one that ended is what it ended as.
-_VENUE_WORDS = {"filled": "complete", "parked": "parked", "open": "open", "partial": "open"}
+_VENUE_WORDS = {
+    "filled": "complete",
+    "parked": "parked",
+    "open": "open",
+    "partial": "open",
+    "expired": "expired",
+    "cancelled": "cancelled",
+}
 _TAG_LETTERS = 20
 
 _IDS = text("SELECT nextval(CAST(:sequence AS regclass)) FROM generate_series(1, :count)")
@@ -315,8 +322,13 @@ def _facts(order: NewOrder) -> str:
 
 
 def _broker_id(order: NewOrder, tag: str, target: Target) -> str | None:
-    """Return the id the venue knows an order by: the paper venue its own, another the one it once gave."""
-    return f"P{tag}" if order.at_venue and target.venue == "paper" else order.legacy_id
+    """Return the id the venue knows an order by: the paper venue its own, another the one it once gave.
+
+    The predecessor's own paper ids began anew with each start, so they name nothing.
+    """
+    if order.at_venue and target.venue == "paper":
+        return f"P{tag}"
+    return None if order.source == "paper_trading" else order.legacy_id
 
 
 def _fills(rows: Rows, ids: Ids) -> Mapping[str, str]:

@@ -23,7 +23,7 @@ from ops.importers.legacy_database import FoundUser, find_users
 from ops.importers.orders import Ground
 from ops.importers.run import Done, Steps, Wish, bring_in, remember
 from ops.importers.source import Found, Source
-from ops.importers.target import PAPER, find_target, legacy_config
+from ops.importers.target import PAPER, find_target, usable_config
 from ops.importers.verify import Measure, verify
 from trading.config import DEFAULTS, TradingConfig
 
@@ -150,7 +150,7 @@ def _of_files(request: Request) -> list[_Wanted]:
         raise NoTargetError("nobody is named that the files are for: add --user EMAIL")
     path = Path(request.path)
     sources = find_all(path) if request.kind == ALL else [find(request.kind, path)]
-    config, _, left = legacy_config(old_config(path))
+    config, left = usable_config(old_config(path))
     wanted = [_Wanted(one, request.user, request.account or _account_for(one, sources), config) for one in sources]
     return [*wanted[:-1], replace(wanted[-1], left=left)]
 

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, select
 from ops.importers.database_rows import Row, counts, rows_of
 from ops.importers.database_schema import CONFIG, SETTINGS, USERS, Schema
 from ops.importers.errors import NoSourceError
-from ops.importers.target import legacy_config
-from trading.config import DEFAULTS, RISING, ConfigError, TradingConfig
+from ops.importers.target import usable_config
+from trading.config import DEFAULTS, TradingConfig
 
 # Made by the predecessor's first migration, so that rows of nobody had an owner.
 _SYSTEM = "system@tradeagent.local"
@@ -76,23 +76,7 @@ def chosen(users: Sequence[SourceUser], email: str | None, shown: str, *, single
 
 def config_of(row: Row) -> tuple[TradingConfig, dict[str, Any]]:
     """Return a stored configuration as ours, and what of it is not taken: fields out of range, each with why."""
-    values = {name: _value(name, row[name]) for name in DEFAULTS.__slots__ if row.get(name) is not None}
-    left: dict[str, Any] = {}
-    while True:
-        try:
-            return legacy_config(values)[0], left
-        except ConfigError as error:
-            for name in _blamed(error.field, values):
-                values.pop(name)
-                left[name] = f"{row[name]}: {error.cure}"
-
-
-def _blamed(name: str, values: dict[str, Any]) -> list[str]:
-    """Return the fields to leave out: the named one, or, where it has its default, those it must agree with."""
-    if name in values:
-        return [name]
-    pairs = {one for low, high, _ in RISING if name in (low, high) for one in (low, high)}
-    return [one for one in pairs if one in values] or list(values)
+    return usable_config({name: _value(name, row[name]) for name in DEFAULTS.__slots__ if row.get(name) is not None})
 
 
 def _value(name: str, value: Any) -> Any:

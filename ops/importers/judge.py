@@ -1,6 +1,7 @@
 """What of a chunk is new: held against what the database has, and against what stood earlier in the same source."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from db.import_lookups import ImportLookupRepository, KnownOrder
 from ops.importers.entry import Entry, Outcome
@@ -25,7 +26,7 @@ class Judge:
         await self._tracked(lookups, chunk)
         known = await lookups.known([one.key for one in new if one.key is not None])
         ids = await lookups.by_ids([one for entry in new for one in entry.legacy_ids])
-        held = await lookups.held([one.opens for one in new if one.opens is not None])
+        held = await lookups.held([one.symbol for one in new if one.symbol and one.rows and one.rows.positions])
         live = await lookups.live_sides([one.live[0] for one in new if one.live is not None])
         for entry in new:
             before = known.get(entry.key or "")
@@ -37,6 +38,8 @@ class Judge:
                 _by_id(entry, taken, ids[taken].status)
             elif twin := self._twin(entry):
                 _refuse(entry, "order_twice", f"its order {twin[0]} stands at {twin[1]} too")
+            elif (position := held.get(entry.symbol or "")) is not None and _was_open(entry, position):
+                _changed(entry, position.import_batch_id)
             elif entry.opens in held:
                 _refuse(entry, "held", _held(entry.opens, held[entry.opens].id, held[entry.opens].quantity))
             elif entry.live in live:
@@ -69,12 +72,22 @@ class Judge:
 
 def _already(entry: Entry, before: KnownOrder, batch_id: int) -> None:
     if before.content != entry.content and before.batch_id is not None:
-        again = f"roll it back (`muhurat import rollback {before.batch_id}`), then import again"
-        _refuse(entry, "changed", f"batch {before.batch_id} imported it as it was before; {again}")
+        _changed(entry, before.batch_id)
     elif before.batch_id == batch_id:
         _refuse(entry, "twice", "the same record stood earlier in this source", Outcome.MERGED)
     else:
         _refuse(entry, "there", f"batch {before.batch_id} imported it", Outcome.SKIPPED)
+
+
+def _was_open(entry: Entry, position: Any) -> bool:
+    """Tell whether an entry is what an imported position became: bought at one moment, of another size by now."""
+    opened = {one.position.opened_at for one in entry.rows.positions} if entry.rows is not None else set()
+    return position.import_batch_id is not None and position.opened_at in opened
+
+
+def _changed(entry: Entry, batch_id: int) -> None:
+    again = f"roll it back (`muhurat import rollback {batch_id}`), then import again"
+    _refuse(entry, "changed", f"batch {batch_id} imported it as it was before; {again}")
 
 
 def _by_id(entry: Entry, legacy_id: str, status: str) -> None:

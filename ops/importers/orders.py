@@ -17,9 +17,8 @@ from trading.orders import FailureKind, OrderState
 from trading.risk import ENTRY_LEG
 from trading.values import Price, Side, Symbol, money
 
-_SHORT_OF_MONEY = frozenset(
-    {"insufficient_balance", "insufficient_funds", "insufficient balance", "insufficient funds"}
-)
+# What the predecessor and its broker said when there was no money for a purchase, in some word of the sentence.
+_SHORT_OF_MONEY = ("insufficient", "margin shortfall")
 _LONGEST_REASON = 512
 _LONGEST_KEY = 128
 
@@ -175,7 +174,7 @@ def _ended(order: NewOrder, state: OrderState, at: datetime, reason: str, ground
 
 def _failed(order: NewOrder, ground: Ground) -> NewOrder:
     """Return a failed order: tried again until the close of the next session, and only for want of money."""
-    if (order.reason or "").strip().lower() not in _SHORT_OF_MONEY:
+    if not any(word in (order.reason or "").lower() for word in _SHORT_OF_MONEY):
         kind = FailureKind.RMS_REJECT.value
         return replace(order, status=OrderState.REJECTED, failure_kind=kind, closed_at=order.placed_at)
     until = _retry_until(order.first_failed_at or order.placed_at, ground)

@@ -279,12 +279,12 @@ class PaperFiles:
             yield from ()
 
         yield from self._each(ACCOUNT, keep)
-        if not values:
+        if not values and ACCOUNT not in self._cut:
             return
         entry = Entry(ACCOUNT, 1)
         try:
             if ACCOUNT in self._cut:
-                raise RefusedRecordError("broken", "it breaks off, and its last number may be half of one")
+                raise RefusedRecordError("broken", "it breaks off, and what it says of the money may be incomplete")
             cash = f.amount(f.needed(values, "available_cash", "cash"), "available_cash")
             if cash < 0:
                 raise RefusedRecordError("bad_number", f"available_cash is {cash}: money that is not there")

@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.accounts import AccountRepository
@@ -123,6 +123,7 @@ class _Run:
         self._at = 0
         self._cash: Decimal | None = None
         self._judge = Judge()
+        self._noted: dict[str, RowMapping] = {}
 
     async def all(self) -> Done:
         """Take every chunk, then end the batch."""
@@ -152,6 +153,8 @@ class _Run:
     async def _begin(self) -> None:
         async with self._step() as session:
             mine, source = self._target, self._source
+            # Of two that begin at one moment the second finds the batch of the first.
+            await AccountRepository(session).lock(mine.user_id, mine.account_id)
             batches = ImportBatchRepository(session)
             left = await batches.unfinished(mine.user_id, mine.account_id, source.kind, source.sha256)
             if left is None or self._wish.dry_run:
@@ -160,14 +163,20 @@ class _Run:
             self._done = Done(left["id"], counts=Counter(left["counts"]), unmapped=Counter(left["unmapped"]))
             self._done.sums = Sums.of_json(left["expected"])
             self._done.resumed, self._at = True, left["done_records"]
+            self._noted = {one["place"]: one for one in await batches.records(left["id"], None)}
 
     async def _take(self, chunk: Chunk) -> None:
         """Store a chunk and how far the batch has come, in one transaction; what was taken before is passed over."""
         entries, before = chunk.entries, self._judge.passed
         self._judge.passed += len(entries)
-        if before + len(entries) <= self._at:
-            self._judge.remember(entries)
-            return
+        self._cash = next((one.cash for one in entries if one.cash is not None), self._cash)
+        if before < self._at:
+            settled = entries[: self._at - before]
+            self._tell_again(settled)
+            chunk = Chunk(entries[len(settled) :])
+            entries, before = chunk.entries, before + len(settled)
+            if not entries:
+                return
         async with self._step() as session:
             # Lost in a crash it is brought in again; the last commit of a batch waits for the disk, and so for all.
             await session.execute(text("SET LOCAL synchronous_commit = off"))
@@ -182,11 +191,18 @@ class _Run:
         for entry in _with_others(entries):
             self._wish.told(entry)
 
+    def _tell_again(self, settled: Sequence[Entry]) -> None:
+        """Pass over what the interrupted import settled, and tell of it as it did."""
+        self._judge.remember(settled)
+        for entry in _with_others(settled):
+            if (noted := self._noted.get(entry.place)) is not None:
+                entry.refuse(noted["kind"], noted["reason"], Outcome(noted["outcome"]))
+            self._wish.told(entry)
+
     async def _judge_money(self, lookups: ImportLookupRepository, chunk: Sequence[Entry]) -> None:
         for entry in chunk:
             if entry.cash is not None:
                 await self._judge.judge_money(lookups, entry, self._source.kind, self._done.batch_id)
-                self._cash = entry.cash if entry.outcome is Outcome.IMPORTED else None
 
     async def _settled(self, session: AsyncSession, chunk: Sequence[Entry], before: int) -> None:
         done, batches = self._done, ImportBatchRepository(session)
@@ -206,6 +222,7 @@ class _Run:
         async with self._step() as session:
             done.state = "done"
             if broken is not None and not self._wish.salvage:
+                await AccountRepository(session).lock(self._target.user_id, self._target.account_id)
                 await take_back(session, self._target, done.batch_id)
                 done.state = "broken"
             elif self._cash is not None:
@@ -217,8 +234,13 @@ class _Run:
             )  # fmt: skip
 
     async def _settle_cash(self, session: AsyncSession, cash: Decimal) -> None:
-        """Bring the account's money to what the source says it has."""
+        """Bring the account's money to what the source says it has, unless it was set, or traded with, before."""
         account = await AccountRepository(session).lock(self._target.user_id, self._target.account_id)
+        lookups = ImportLookupRepository(session, self._target.user_id, self._target.account_id)
+        known = await lookups.money(self._source.kind, self._done.batch_id)
+        if known.batch_id is not None or known.has_traded:
+            return
+        await ImportBatchRepository(session).expect(self._done.batch_id, {"cash": str(cash)})
         if account.cash != cash:
             rows = ImportRepository(session, self._target, self._done.batch_id)
             reference = f"import:{self._done.batch_id}:cash"

@@ -17,7 +17,13 @@ _SPACE = " \t\r\n"
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 # The predecessor was Python: it wrote NaN and Infinity, which are no JSON and which other readers refuse.
-_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=lambda _: None)
+# A whole number of some thousand digits is refused by Python itself; it is no number of ours either.
+_MOST_DIGITS = 30
+_DECODER = json.JSONDecoder(
+    parse_float=Decimal,
+    parse_int=lambda digits: int(digits) if len(digits) <= _MOST_DIGITS else digits,
+    parse_constant=lambda _: None,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,7 @@ class _Reader:
         self._decode = codecs.getincrementaldecoder(encoding)()
         self._text, self._at, self._ended = "", 0, False
         self._line, self._counted = 1, 0
+        self._fault: str | None = None
 
     def items(self) -> Iterator[Item]:
         first = self._peek()
@@ -119,8 +126,10 @@ class _Reader:
                 if len(self._text) - self._at < _LONGEST_RECORD and self._fill():
                     continue
                 raise self._broken(_reason(error, ended=self._ended)) from None
-            if end == len(self._text) and self._fill():
-                continue  # a number may go on
+            if end == len(self._text) and not isinstance(value, str | list | dict):
+                if self._fill():
+                    continue  # a number may go on
+                raise self._broken("ends in the middle of a record")
             begin, self._at = self._at, end
             return value, self._text[begin:end]
 
@@ -137,14 +146,17 @@ class _Reader:
 
     def _fill(self) -> bool:
         """Read on, and forget what was consumed. Returns False at the end of the file."""
+        if self._fault is not None:
+            raise self._broken(self._fault)
         if self._ended:
             return False
         data = self._file.read(_CHUNK)
         try:
             more = self._decode.decode(data, final=not data)
         except UnicodeDecodeError as error:
-            self._ended = True
-            raise self._broken(f"is no {error.encoding} text here; save it as UTF-8") from None
+            # What stands before it is read first.
+            more = error.object[: error.start].decode(error.encoding)
+            self._fault = f"is no {error.encoding} text here; save it as UTF-8"
         self._ended = not data
         self._line_now()
         self._text, self._at, self._counted = self._text[self._at :] + more, 0, 0

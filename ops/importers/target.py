@@ -13,7 +13,7 @@ from db.imports import Target
 from db.lookups import LookupRepository
 from db.users import UserRepository
 from ops.importers.errors import NoTargetError
-from trading.config import DEFAULTS, TradingConfig
+from trading.config import DEFAULTS, RISING, ConfigError, TradingConfig
 from trading.config_changes import changed
 
 PAPER = "paper"
@@ -56,17 +56,30 @@ async def find_target(
     return Target(user_id, found["id"], found["code"], found["mode"], found["venue"])
 
 
-def legacy_config(values: Mapping[str, Any]) -> tuple[TradingConfig, dict[str, Any], dict[str, Any]]:
-    """Return the configuration that an old one means, what of it was taken, and what has no counterpart here.
+def usable_config(values: Mapping[str, Any]) -> tuple[TradingConfig, dict[str, Any]]:
+    """Return the configuration that an old one means, and what of it is not taken.
 
-    Raises ConfigError for a value that no field takes.
+    A field that has no counterpart here is left with its value, one that is out of range with the reason as well.
     """
-    taken = {name: values[old] for old, name in _CONFIG_FIELDS.items() if values.get(old) is not None}
+    known = {name: values[old] for old, name in _CONFIG_FIELDS.items() if values.get(old) is not None}
     left = {name: value for name, value in values.items() if name not in _CONFIG_FIELDS}
-    config = changed(DEFAULTS, taken) if taken else DEFAULTS
-    if config.max_order_value < config.user_capital:
-        config = replace(config, max_order_value=config.user_capital)
-    return config, taken, left
+    while True:
+        try:
+            config = changed(DEFAULTS, known)
+        except ConfigError as error:
+            for name in _blamed(error.field, known):
+                left[name] = f"{known.pop(name)}: {error.cure}"
+        else:
+            # One purchase was never capped below what it may spend.
+            return replace(config, max_order_value=max(config.max_order_value, config.user_capital)), left
+
+
+def _blamed(name: str, values: Mapping[str, Any]) -> list[str]:
+    """Return the fields to leave out: the named one, or, where it has its default, those it must agree with."""
+    if name in values:
+        return [name]
+    pairs = {one for low, high, _ in RISING if name in (low, high) for one in (low, high)}
+    return [one for one in pairs if one in values] or list(values)
 
 
 # Of the paper trading configuration; a position's largest size was what one purchase may spend.

@@ -22,6 +22,9 @@ _STRANGER = (
 )
 _T2 = "WHERE tag = 'T2'"
 
+_FILL_ASTRAY = """ALTER TABLE fills DROP CONSTRAINT fk_fills_owner; DELETE FROM positions WHERE symbol = 'TCS';
+    UPDATE fills SET user_id = {other} WHERE broker_fill_id = 'fT4'"""
+
 # Name -> ways to break it, each of one or more statements.
 BROKEN: dict[str, tuple[str, ...]] = {
     "sale_fits_position": (f"UPDATE orders SET quantity = 9 {_T2}",),
@@ -83,8 +86,7 @@ BROKEN: dict[str, tuple[str, ...]] = {
     ),
     "rows_stay_with_their_user": (
         f"ALTER TABLE orders DROP CONSTRAINT fk_orders_owner; UPDATE orders SET user_id = {{other}} {_T2}",
-        "ALTER TABLE fills DROP CONSTRAINT fk_fills_owner; DELETE FROM positions WHERE symbol = 'TCS';"
-        + "UPDATE fills SET user_id = {other} WHERE broker_fill_id = 'fT4'",
+        _FILL_ASTRAY,
         "UPDATE cash_entries SET user_id = {other} WHERE kind = 'deposit' AND user_id = {user}",
         "UPDATE schedule_subscriptions SET user_id = {other} WHERE user_id = {user}",
         "UPDATE paper_books SET user_id = {other} WHERE user_id = {user}",

@@ -7,6 +7,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import text
+
+from db.transaction import Database
+from ops.importers.command import Brought, Request, Screen, run
+
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 
 _USERS = {"users": "id email name password_hash role is_active created_at"}
@@ -142,3 +147,18 @@ def era_b_rows() -> dict[str, list[dict[str, Any]]]:
             {"id": 2, "order_id": 1, "user_id": 2, "quantity": 40, "price": 251.5, "filled_at": "2024-01-03 09:15:12"},
         ],
     }  # fmt: skip
+
+
+async def rows(database: Database, query: str) -> list[dict[str, Any]]:
+    async with database.reading(None) as session:
+        return [dict(row) for row in (await session.execute(text(query))).mappings()]
+
+
+async def bring(database: Database, url: Path | str, **changes: Any) -> list[Brought]:
+    wish: dict[str, Any] = {"user": None, "actor": "tests", "create_user": True, **changes}
+    return await run(database, Request("database", str(url), **wish), Screen())
+
+
+async def refusals(database: Database) -> dict[str, tuple[str, str]]:
+    found = await rows(database, "SELECT place, outcome, kind FROM import_records ORDER BY id")
+    return {row["place"]: (row["outcome"], row["kind"]) for row in found}

@@ -14,7 +14,6 @@ from sqlalchemy import text
 from config.servers import ServerUrls
 from db.engine import make_engine
 from db.transaction import Database
-from ops.importers.command import Brought, Request, Screen, run
 from ops.importers.database_address import address_of
 from ops.importers.database_reading import opened
 from ops.importers.errors import BrokenFileError, NoSourceError, NoTargetError
@@ -27,9 +26,12 @@ from tests.ops.importers.old_databases import (
     ERA_S,
     RAVI,
     Rows,
+    bring,
     era_b_rows,
     order,
     position,
+    refusals,
+    rows,
     sqlite_database,
     statements,
 )
@@ -47,21 +49,6 @@ _POSITIONS = """
            exit_price, exit_reason, entry_rsi, initial_entry_price, reentry_count, cycle, reset_ready
     FROM positions ORDER BY opened_at, symbol
 """
-
-
-async def rows(database: Database, query: str) -> list[dict[str, Any]]:
-    async with database.reading(None) as session:
-        return [dict(row) for row in (await session.execute(text(query))).mappings()]
-
-
-async def bring(database: Database, url: Path | str, **changes: Any) -> list[Brought]:
-    wish: dict[str, Any] = {"user": None, "actor": "tests", "create_user": True, **changes}
-    return await run(database, Request("database", str(url), **wish), Screen())
-
-
-async def refusals(database: Database) -> dict[str, tuple[str, str]]:
-    found = await rows(database, "SELECT place, outcome, kind FROM import_records ORDER BY id")
-    return {row["place"]: (row["outcome"], row["kind"]) for row in found}
 
 
 @pytest.fixture
@@ -406,60 +393,3 @@ async def test_one_user_asks_for_a_choice_where_several_traded(database: Databas
         await bring(database, old, source_user="nobody@example.org")
     (done,) = await bring(database, old, user="new@example.org", source_user="RAVI@example.org")
     assert (done.user, done.source) == ("new@example.org", "old.db (ravi@example.org)")
-
-
-@pytest.mark.parametrize(
-    ("schema", "said"),
-    [
-        ({"cats": "id name"}, "it lacks the table users, the table orders; it has cats"),
-        ({"users": "id email", "orders": "id user_id"}, "the column orders.symbol"),
-        ({**ERA_A, "fills": "id order_id price"}, "the column fills.quantity"),
-    ],
-)
-def test_a_database_of_something_else_is_refused_by_what_it_lacks(
-    tmp_path: Path, schema: dict[str, str], said: str
-) -> None:
-    old = sqlite_database(tmp_path / "other.db", schema, {})
-    with pytest.raises(NoSourceError, match=said):
-        find_users(str(old), None, single=False)
-
-
-async def test_our_own_database_is_no_source(database: Database, urls: ServerUrls) -> None:
-    with pytest.raises(NoSourceError, match="Muhurat's own"):
-        await bring(database, urls.database)
-
-
-@pytest.mark.parametrize(
-    ("url", "said"),
-    [
-        ("sqlite:///nowhere/old.db", "is not there"),
-        ("nowhere.sqlite", "is not there"),
-        ("mysql://asha:secret-word@host/old", "mysql is no database of the predecessor's"),
-        ("postgresql://asha:secret-word@host", "name the database after the host"),
-        ("postgresql://asha@host/old?password=secret-word", "take out the option password"),
-        ("postgresql://asha:secret-word@host:port/old", "cannot be read as an address"),
-    ],
-)
-def test_an_address_that_cannot_be_used_says_so_without_a_password(url: str, said: str) -> None:
-    with pytest.raises(NoSourceError, match=said) as caught:
-        address_of(url)
-    assert "secret-word" not in str(caught.value)
-
-
-def test_a_file_that_is_no_database_and_a_folder_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "trades.json").write_text("[]")
-    with pytest.raises(NoSourceError, match="is no SQLite database"):
-        address_of(str(tmp_path / "trades.json"))
-    with pytest.raises(NoSourceError, match="is no file"):
-        address_of(str(tmp_path))
-
-
-async def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
-    url = "postgres://asha:secret-word@127.0.0.1:9/old"
-    with pytest.raises(NoSourceError, match=r"asha:\*\*\*@127\.0\.0\.1:9/old: cannot be read.*check host") as caught:
-        await asyncio.to_thread(find_users, url, None, single=False)
-    assert "secret-word" not in repr(caught.value)
-
-
-def test_an_address_shows_no_password() -> None:
-    assert "secret-word" not in repr(address_of("postgresql+psycopg2://asha:secret-word@host:5432/old"))

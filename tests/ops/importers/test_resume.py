@@ -95,9 +95,7 @@ async def test_an_interrupted_import_goes_on_under_its_batch_and_ends_as_one_tha
     "entries",
     [
         2,
-        pytest.param(
-            7, marks=pytest.mark.xfail(reason="the money is settled by whoever sees its record, at the end alone")
-        ),
+        7,
     ],
 )
 async def test_an_interrupted_import_of_paper_files_sets_the_money_all_the_same(
@@ -145,7 +143,6 @@ async def _two_wait(database: Database) -> bool:
     return await scalar(database, "SELECT count(*) >= 2 FROM pg_locks WHERE NOT granted") is True
 
 
-@pytest.mark.xfail(reason="both begin a batch when neither sees the other's: the account is not locked then")
 async def test_of_two_imports_that_begin_at_one_moment_one_wins_and_the_other_is_told(
     database: Database, tmp_path: Path
 ) -> None:

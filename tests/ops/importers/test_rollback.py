@@ -176,7 +176,6 @@ async def test_tracked_shares_that_no_position_holds_are_told(database: Database
     assert not brought.is_whole
 
 
-@pytest.mark.xfail(reason="tracked shares are held against what is held now, not against what came in")
 async def test_tracked_shares_agree_after_trading_went_on(database: Database, tmp_path: Path) -> None:
     await somebody(database)
     await bring(database, _history(tmp_path))

@@ -316,7 +316,6 @@ async def _unsound(database: Database, folder: Path) -> int:
     return one.done.batch_id
 
 
-@pytest.mark.xfail(reason="`broker_order_id` is unique, and the old ids are not")
 async def test_ids_that_began_anew_are_two_orders_that_both_come_in(database: Database, tmp_path: Path) -> None:
     await somebody(database)
     orders = [
