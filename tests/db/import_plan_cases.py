@@ -99,5 +99,5 @@ OF_IMPORTS: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
 
 OF_BATCHES: dict[str, str] = {
     f"ImportBatchRepository.{name}": "a row a batch"
-    for name in ("advance", "finish", "note", "open", "page", "records", "rolled_back", "show", "unfinished")
+    for name in ("advance", "expect", "finish", "note", "open", "page", "records", "rolled_back", "show", "unfinished")
 }
