@@ -27,7 +27,7 @@ _VENUE_WORDS = {
 }
 _TAG_LETTERS = 20
 
-_IDS = text("SELECT nextval(CAST(:sequence AS regclass)) FROM generate_series(1, :count)")
+_IDS = text("SELECT array_agg(nextval(CAST(:sequence AS regclass))) FROM generate_series(1, :count)")
 
 _POSITION = Columns(
     id="bigint", symbol="text", quantity="int", entry_quantity="int", avg_price="numeric", realized_pnl="numeric",
@@ -171,7 +171,7 @@ async def new_ids(session: AsyncSession, rows: Rows) -> Ids:
 
     async def take(table: str, keys: Sequence[str]) -> dict[str, int]:
         found = await session.execute(_IDS, {"sequence": f"{table}_id_seq", "count": len(keys)})
-        return dict(zip(keys, found.scalars(), strict=True))
+        return dict(zip(keys, found.scalar_one() or (), strict=True))
 
     orders = await take("orders", [one.key for one in rows.orders])
     return Ids(orders, await take("positions", [one.key for one in rows.positions]))

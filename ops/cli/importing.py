@@ -21,10 +21,13 @@ from ops.importers.source import Found
 # Without a terminal a line now and then; for what is over sooner, none.
 _QUIET_SECONDS = 2.0
 _LINE_SECONDS = 5.0
+# One thread reads and prepares while another waits for Postgres: at Python's own 5 ms each answer would lie that long.
+_SWITCH_SECONDS = 0.0005
 
 
 def bring_in(request: Request, report: Path | None, *, quiet: bool) -> list[Brought]:
     """Run an import on the servers of the environment. Raises what it raises."""
+    sys.setswitchinterval(_SWITCH_SECONDS)
     with _report(report) as lines, _bar(quiet=quiet) as bar:
 
         def settled(found: Found, entry: Entry) -> None:

@@ -41,7 +41,7 @@ class RefusedRecordError(Exception):
 
 def record_of(value: object) -> Record:
     """Return a value as a record. Raises RefusedRecordError."""
-    if not isinstance(value, Mapping):
+    if value.__class__ is not dict and not isinstance(value, Mapping):
         raise RefusedRecordError("no_record", f"is {_shown(value)}, not a record of names and values")
     return value
 
@@ -160,6 +160,9 @@ def as_symbol(value: object, name: str) -> Symbol:
 
 def text_or_none(record: Record, *names: str, longest: int = 64) -> str | None:
     """Return a text without blanks around it, numbers as text. Raises RefusedRecordError when it is too long or odd."""
+    plain = record.get(names[0])
+    if plain.__class__ is str and 0 < len(plain) <= longest and plain.isprintable() and " " not in plain:
+        return str(plain)  # as nearly all are
     value = first(record, *names)
     if value is None:
         return None
