@@ -1,6 +1,7 @@
 """The exchange calendar as rows: sessions, and what range of days they are known for."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, delete, func, select
@@ -8,8 +9,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Created, Line, Moment, Word
+from db.base import Base, Created, Label, Line, Moment, Word
 from trading.calendar import Calendar, Session
+from trading.calendar_file import NamedDay
 
 EXCHANGE = "NSE"
 
@@ -37,6 +39,19 @@ class MarketSessionRow(Base):
     opens_at: Mapped[Moment]
     closes_at: Mapped[Moment]
     kind: Mapped[Word]
+
+
+class MarketDayRow(Base):
+    """A holiday or a special session by its name, and who says so. Hours stand with the session."""
+
+    __tablename__ = "market_days"
+    __table_args__ = (CheckConstraint("kind IN ('holiday', 'special')", name="kind"),)
+
+    exchange: Mapped[Word] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    kind: Mapped[Word]
+    name: Mapped[Label]
+    source: Mapped[Line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +98,15 @@ class CalendarRepository:
         """Keep the calendar from being replaced until the transaction ends. Returns when it was stored."""
         return (await self.session.execute(_HELD)).scalar_one_or_none()
 
-    async def replace(self, calendar: Calendar, source: str) -> None:
-        """Store a calendar in place of the one there is, and plan every schedule by it.
+    async def days(self, first: date, last: date) -> dict[date, NamedDay]:
+        """Return the holidays and special sessions of a span, both ends included, by day."""
+        row = MarketDayRow
+        query = select(row).where(row.exchange == EXCHANGE, row.day.between(first, last)).order_by(row.day)
+        found = (await self.session.execute(query)).scalars()
+        return {one.day: NamedDay(one.day, one.kind, one.name, one.source) for one in found}
+
+    async def replace(self, calendar: Calendar, source: str, days: Sequence[NamedDay] = ()) -> None:
+        """Store a calendar in place of the one there is, with the days that have names, and plan every schedule by it.
 
         Schedulers and workers take it with the next slot they fire and the next execution they claim.
         """
@@ -95,6 +117,10 @@ class CalendarRepository:
         await self.session.execute(covered.on_conflict_do_update(index_elements=["exchange"], set_=values))
         await self.session.execute(delete(MarketSessionRow).where(MarketSessionRow.exchange == calendar.exchange))
         await self.session.execute(insert(MarketSessionRow), _rows_of(calendar))
+        await self.session.execute(delete(MarketDayRow).where(MarketDayRow.exchange == calendar.exchange))
+        if days:
+            named = [{"exchange": calendar.exchange, **asdict(one)} for one in days]
+            await self.session.execute(insert(MarketDayRow), named)
         from db.schedules import ScheduleRepository  # `muhurat status` reads the calendar and has no time for them
 
         await ScheduleRepository(self.session).replan(calendar)

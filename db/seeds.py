@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import CalendarRepository
 from db.schedules import ScheduleRepository
-from trading.calendar_file import read_calendar
+from trading.calendar_file import named_days, read_calendar
 
 CALENDAR_FILE = "nse_calendar.csv"
 
@@ -43,4 +43,4 @@ async def seed(session: AsyncSession) -> None:
         await CalendarRepository(session).load()
     except LookupError:
         text = (files("db") / CALENDAR_FILE).read_text(encoding="utf-8")
-        await CalendarRepository(session).replace(read_calendar(text), f"db/{CALENDAR_FILE}")
+        await CalendarRepository(session).replace(read_calendar(text), f"db/{CALENDAR_FILE}", named_days(text))

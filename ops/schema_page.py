@@ -25,8 +25,8 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
         "worker_processes", "scheduler_processes",
     ),
     "Market": (
-        "market_clock", "market_calendars", "market_sessions", "bars", "price_days", "feature_snapshots", "signals",
-        "user_signal_status",
+        "market_clock", "market_calendars", "market_sessions", "market_days", "bars", "price_days",
+        "feature_snapshots", "signals", "user_signal_status",
     ),
     "Decisions, orders, positions": (
         "decisions", "orders", "order_events", "fills", "positions", "reentries", "paper_books", "paper_orders",

@@ -19,7 +19,7 @@ from migrations.run import migrate
 # The days that tests play on; partitions are made for them once.
 FIRST_DAY, LAST_DAY = date(2023, 12, 1), date(2024, 3, 31)
 
-_KEPT = {"market_calendars", "market_sessions"}
+_KEPT = {"market_calendars", "market_days", "market_sessions"}
 _prepared: set[str] = set()
 
 

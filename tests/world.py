@@ -37,7 +37,7 @@ from worker.resources import Resources
 
 Step = Callable[[Resources, Execution], Awaitable[Outcome]]
 
-_KEPT = {"market_calendars", "market_sessions"}  # the same for every test, and slow to load
+_KEPT = {"market_calendars", "market_days", "market_sessions"}  # the same for every test, and slow to load
 
 
 class ListedPrices:

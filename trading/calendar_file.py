@@ -21,6 +21,16 @@ _SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
+class NamedDay:
+    """A day that is not as usual. kind: 'holiday' or 'special'. source: who says so."""
+
+    day: date
+    kind: str
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Head:
     exchange: str
     first: date
@@ -49,6 +59,14 @@ def read_calendar(text: str) -> Calendar:
             raise BadCalendar(number, f"{day} lies outside the coverage", f"keep days from {head.first} to {head.last}")
         specials[day] = hours
     return Calendar(head.exchange, list(_sessions(head, specials)), head.first, head.last)
+
+
+def named_days(text: str) -> list[NamedDay]:
+    """Return the holidays and special sessions of a file that `read_calendar` takes, by their names."""
+    return [
+        NamedDay(_read_day(number, row["day"]), row["kind"], row["name"], row["source"])
+        for number, row in _rows(text.splitlines())
+    ]
 
 
 def _read_head(lines: list[str]) -> _Head:

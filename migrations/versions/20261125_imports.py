@@ -15,6 +15,16 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "market_days",
+        sa.Column("exchange", sa.String(length=16), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=255), nullable=False),
+        sa.Column("source", sa.String(length=512), nullable=False),
+        sa.CheckConstraint("kind IN ('holiday', 'special')", name=op.f("ck_market_days_kind")),
+        sa.PrimaryKeyConstraint("exchange", "day", name=op.f("pk_market_days")),
+    )
+    op.create_table(
         "import_batches",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
         sa.Column("user_id", sa.BigInteger(), nullable=False),
@@ -137,8 +147,8 @@ def upgrade() -> None:
         postgresql_where="import_batch_id IS NOT NULL",
     )
     op.create_index(op.f("ix_orders_order_id_account_id"), "orders", ["order_id", "account_id"], unique=False)
-    op.drop_constraint(op.f("fk_orders_user_id_users"), "orders", type_="foreignkey")
     op.drop_constraint(op.f("fk_orders_account_id_broker_accounts"), "orders", type_="foreignkey")
+    op.drop_constraint(op.f("fk_orders_user_id_users"), "orders", type_="foreignkey")
     op.create_foreign_key("fk_orders_owner", "orders", "broker_accounts", ["account_id", "user_id"], ["id", "user_id"])
     op.add_column("paper_orders", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
     op.create_index(
@@ -156,8 +166,8 @@ def upgrade() -> None:
         unique=False,
         postgresql_where="import_batch_id IS NOT NULL",
     )
-    op.drop_constraint(op.f("fk_positions_user_id_users"), "positions", type_="foreignkey")
     op.drop_constraint(op.f("fk_positions_account_id_broker_accounts"), "positions", type_="foreignkey")
+    op.drop_constraint(op.f("fk_positions_user_id_users"), "positions", type_="foreignkey")
     op.create_foreign_key(
         "fk_positions_owner", "positions", "broker_accounts", ["account_id", "user_id"], ["id", "user_id"]
     )
@@ -179,10 +189,10 @@ def downgrade() -> None:
     op.create_foreign_key(op.f("fk_reentries_user_id_users"), "reentries", "users", ["user_id"], ["id"])
     op.drop_column("reentries", "import_batch_id")
     op.drop_constraint("fk_positions_owner", "positions", type_="foreignkey")
+    op.create_foreign_key(op.f("fk_positions_user_id_users"), "positions", "users", ["user_id"], ["id"])
     op.create_foreign_key(
         op.f("fk_positions_account_id_broker_accounts"), "positions", "broker_accounts", ["account_id"], ["id"]
     )
-    op.create_foreign_key(op.f("fk_positions_user_id_users"), "positions", "users", ["user_id"], ["id"])
     op.drop_index(
         op.f("ix_positions_import_batch_id"), table_name="positions", postgresql_where="import_batch_id IS NOT NULL"
     )
@@ -194,10 +204,10 @@ def downgrade() -> None:
     )
     op.drop_column("paper_orders", "import_batch_id")
     op.drop_constraint("fk_orders_owner", "orders", type_="foreignkey")
+    op.create_foreign_key(op.f("fk_orders_user_id_users"), "orders", "users", ["user_id"], ["id"])
     op.create_foreign_key(
         op.f("fk_orders_account_id_broker_accounts"), "orders", "broker_accounts", ["account_id"], ["id"]
     )
-    op.create_foreign_key(op.f("fk_orders_user_id_users"), "orders", "users", ["user_id"], ["id"])
     op.drop_index(op.f("ix_orders_order_id_account_id"), table_name="orders")
     op.drop_index(
         op.f("ix_orders_import_batch_id"), table_name="orders", postgresql_where="import_batch_id IS NOT NULL"
@@ -229,3 +239,4 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_import_batches_user_id_id"), table_name="import_batches")
     op.drop_index(op.f("ix_import_batches_account_id_kind_sha256"), table_name="import_batches")
     op.drop_table("import_batches")
+    op.drop_table("market_days")

@@ -9,7 +9,10 @@ import typer
 from ops.cli import options as o
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from trading.calendar import Calendar
+    from trading.calendar_file import NamedDay
 
 calendar = typer.Typer(no_args_is_help=True, help="The exchange calendar: sessions, holidays, special hours.")
 prices = typer.Typer(no_args_is_help=True, help="Daily bars: what is loaded, and loading more.")
@@ -25,9 +28,14 @@ def show_calendar(first: o.First = None, last: o.Last = None, json: o.Json = Fal
     from ops.cli.reach import reading
     from ops.cli.tables import print_json, print_rows
 
-    known: Calendar = reading(lambda session: CalendarRepository(session).load())
+    async def look(session: Any) -> "tuple[Calendar, dict[date, NamedDay]]":
+        rows = CalendarRepository(session)
+        known = await rows.load()
+        return known, await rows.days(known.first, known.last)
+
+    known, named = reading(look)
     begins, ends = _span(known, first, last, exchange_today())
-    days = _unusual(known, begins, ends)
+    days = _unusual(known, named, begins, ends)
     found = {"exchange": known.exchange, "first": known.first, "last": known.last, "from": begins, "to": ends}
     sessions = len(known.sessions_between(begins, ends))
     if json:
@@ -48,16 +56,17 @@ def import_calendar(
     from db.calendar import EXCHANGE, CalendarRepository
     from ops.cli.reach import changing
     from ops.cli.tables import say_done
-    from trading.calendar_file import read_calendar
+    from trading.calendar_file import named_days, read_calendar
 
-    imported = read_calendar(_text_of(file))
+    text = _text_of(file)
+    imported = read_calendar(text)
     if imported.exchange != EXCHANGE:
         raise typer.BadParameter(f"{file} is of {imported.exchange}: give the calendar of {EXCHANGE}")
 
     async def replace(session: Any, actor: str) -> dict[str, Any]:
         rows = CalendarRepository(session)
         before = await rows.load()
-        await rows.replace(imported, file.name)
+        await rows.replace(imported, file.name, named_days(text))
         done = {"sessions": len(imported), "first": imported.first, "last": imported.last, **_changed(before, imported)}
         plain = {name: str(value) for name, value in done.items()}
         await AuditLogRepository(session).record(actor, "update", "calendar", changes=plain)
@@ -167,17 +176,17 @@ def _check_order(first: date, last: date) -> None:
         raise typer.BadParameter(f"{first} is after {last}: give --from and --to in order")
 
 
-def _unusual(known: "Calendar", first: date, last: date) -> list[dict[str, Any]]:
-    """Return the closed weekdays and the special sessions of a span."""
+def _unusual(known: "Calendar", named: "Mapping[date, NamedDay]", first: date, last: date) -> list[dict[str, Any]]:
+    """Return the closed weekdays and the special sessions of a span, each with its name where it has one."""
     found: list[dict[str, Any]] = []
     for number in range((last - first).days + 1):
         day = first + timedelta(days=number)
         session = known.session(day)
+        about = {"day": day, "weekday": f"{day:%a}", "name": named[day].name if day in named else None}
         if session is None and day.weekday() < _SATURDAY:
-            found.append({"day": day, "weekday": f"{day:%a}", "kind": "closed", "opens": None, "closes": None})
+            found.append({**about, "kind": "closed", "opens": None, "closes": None})
         elif session is not None and session.kind != "regular":
-            hours = {"opens": session.opens, "closes": session.closes}
-            found.append({"day": day, "weekday": f"{day:%a}", "kind": session.kind, **hours})
+            found.append({**about, "kind": session.kind, "opens": session.opens, "closes": session.closes})
     return found
 
 

@@ -293,6 +293,7 @@ OF_THE_SYSTEM: dict[str, Call] = OF_IMPORTS | {
 
 # Of these, every statement reads tables that stay small.
 SMALL: dict[str, str] = OF_BATCHES | {
+    "CalendarRepository.days": "a row a holiday",
     "ArtifactRepository": "a row a model, found by its hash",
     "CalendarRepository": "some hundred sessions a decade, always read whole",
     "ClockRepository": "one row",

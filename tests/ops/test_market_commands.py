@@ -36,9 +36,9 @@ def _shipped_to(path: Path, old: str = "", new: str = "") -> Path:
 
 async def test_closed_weekdays_and_special_sessions_of_a_span_are_shown(database: Database, muhurat: Commands) -> None:
     found = await muhurat.json("calendar", "show", "--from", "2025-10-20", "--to", "2025-10-26")
-    assert [(day["day"], day["kind"]) for day in found["unusual"]] == [
-        ("2025-10-21", "special"),
-        ("2025-10-22", "closed"),
+    assert [(day["day"], day["kind"], day["name"]) for day in found["unusual"]] == [
+        ("2025-10-21", "special", "Muhurat session"),
+        ("2025-10-22", "closed", "Diwali Balipratipada"),
     ]
     assert found["sessions"] == 4
 
