@@ -16,8 +16,8 @@ class ImportBatchRow(Base):
     """One source brought in for one account. Every row it made names it, and a rollback takes exactly those.
 
     source: file or folder as given, without its path. done_records: how far a running one has come. counts: outcome ->
-    records. unmapped: word -> records that were refused for it. expected: the sums of the source, by measure. undo:
-    what a rollback needs beside the rows. dry_run: it was done and taken back at once; no row names it.
+    records. unmapped: word -> records that were refused for it. expected: the sums of the source, by measure.
+    dry_run: it was done and taken back at once; no row names it.
     """
 
     __tablename__ = "import_batches"
@@ -40,7 +40,6 @@ class ImportBatchRow(Base):
     counts: Mapped[Json] = mapped_column(server_default="{}")
     unmapped: Mapped[Json] = mapped_column(server_default="{}")
     expected: Mapped[Json] = mapped_column(server_default="{}")
-    undo: Mapped[Json] = mapped_column(server_default="{}")
     error: Mapped[Note | None]
     actor: Mapped[Name]
     started_at: Mapped[Created]
@@ -129,7 +128,7 @@ _ADVANCE = text(
 )
 _FINISH = text(
     """
-    UPDATE import_batches SET state = :state, error = :error, undo = CAST(:undo AS jsonb), finished_at = now()
+    UPDATE import_batches SET state = :state, error = :error, finished_at = now()
     WHERE id = :id AND state = 'running' RETURNING id
     """
 )
@@ -199,9 +198,9 @@ class ImportBatchRepository:
         values = {"id": batch_id, "before": before, "done": done, **told}
         return (await self.session.execute(_ADVANCE, values)).one_or_none() is not None
 
-    async def finish(self, batch_id: int, state: str, error: str | None, undo: Mapping[str, Any]) -> bool:
+    async def finish(self, batch_id: int, state: str, error: str | None) -> bool:
         """End a running batch. Returns whether it was running."""
-        values = {"id": batch_id, "state": state, "error": error and error[:1024], "undo": json.dumps(undo)}
+        values = {"id": batch_id, "state": state, "error": error and error[:1024]}
         return (await self.session.execute(_FINISH, values)).one_or_none() is not None
 
     async def expect(self, batch_id: int, more: Mapping[str, Any]) -> None:

@@ -39,7 +39,6 @@ def upgrade() -> None:
         sa.Column("counts", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("unmapped", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("expected", postgresql.JSONB(), server_default="{}", nullable=False),
-        sa.Column("undo", postgresql.JSONB(), server_default="{}", nullable=False),
         sa.Column("error", sa.String(length=1024), nullable=True),
         sa.Column("actor", sa.String(length=64), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
@@ -147,8 +146,8 @@ def upgrade() -> None:
         postgresql_where="import_batch_id IS NOT NULL",
     )
     op.create_index(op.f("ix_orders_order_id_account_id"), "orders", ["order_id", "account_id"], unique=False)
-    op.drop_constraint(op.f("fk_orders_account_id_broker_accounts"), "orders", type_="foreignkey")
     op.drop_constraint(op.f("fk_orders_user_id_users"), "orders", type_="foreignkey")
+    op.drop_constraint(op.f("fk_orders_account_id_broker_accounts"), "orders", type_="foreignkey")
     op.create_foreign_key("fk_orders_owner", "orders", "broker_accounts", ["account_id", "user_id"], ["id", "user_id"])
     op.add_column("paper_orders", sa.Column("import_batch_id", sa.BigInteger(), nullable=True))
     op.create_index(
@@ -166,8 +165,8 @@ def upgrade() -> None:
         unique=False,
         postgresql_where="import_batch_id IS NOT NULL",
     )
-    op.drop_constraint(op.f("fk_positions_account_id_broker_accounts"), "positions", type_="foreignkey")
     op.drop_constraint(op.f("fk_positions_user_id_users"), "positions", type_="foreignkey")
+    op.drop_constraint(op.f("fk_positions_account_id_broker_accounts"), "positions", type_="foreignkey")
     op.create_foreign_key(
         "fk_positions_owner", "positions", "broker_accounts", ["account_id", "user_id"], ["id", "user_id"]
     )
@@ -189,10 +188,10 @@ def downgrade() -> None:
     op.create_foreign_key(op.f("fk_reentries_user_id_users"), "reentries", "users", ["user_id"], ["id"])
     op.drop_column("reentries", "import_batch_id")
     op.drop_constraint("fk_positions_owner", "positions", type_="foreignkey")
-    op.create_foreign_key(op.f("fk_positions_user_id_users"), "positions", "users", ["user_id"], ["id"])
     op.create_foreign_key(
         op.f("fk_positions_account_id_broker_accounts"), "positions", "broker_accounts", ["account_id"], ["id"]
     )
+    op.create_foreign_key(op.f("fk_positions_user_id_users"), "positions", "users", ["user_id"], ["id"])
     op.drop_index(
         op.f("ix_positions_import_batch_id"), table_name="positions", postgresql_where="import_batch_id IS NOT NULL"
     )
@@ -204,10 +203,10 @@ def downgrade() -> None:
     )
     op.drop_column("paper_orders", "import_batch_id")
     op.drop_constraint("fk_orders_owner", "orders", type_="foreignkey")
-    op.create_foreign_key(op.f("fk_orders_user_id_users"), "orders", "users", ["user_id"], ["id"])
     op.create_foreign_key(
         op.f("fk_orders_account_id_broker_accounts"), "orders", "broker_accounts", ["account_id"], ["id"]
     )
+    op.create_foreign_key(op.f("fk_orders_user_id_users"), "orders", "users", ["user_id"], ["id"])
     op.drop_index(op.f("ix_orders_order_id_account_id"), table_name="orders")
     op.drop_index(
         op.f("ix_orders_import_batch_id"), table_name="orders", postgresql_where="import_batch_id IS NOT NULL"

@@ -110,7 +110,7 @@ async def remember(session: AsyncSession, source: Source, target: Target, wish: 
     done.batch_id = await open_batch(session, source, target, wish)
     records = sum(done.counts.values())
     await batches.advance(done.batch_id, 0, records, done.counts, done.unmapped, done.sums.to_json())
-    await batches.finish(done.batch_id, done.state, done.broken, {})
+    await batches.finish(done.batch_id, done.state, done.broken)
 
 
 class _Run:
@@ -227,7 +227,7 @@ class _Run:
                 done.state = "broken"
             elif self._cash is not None:
                 await self._settle_cash(session, self._cash)
-            await ImportBatchRepository(session).finish(done.batch_id, done.state, done.broken, {})
+            await ImportBatchRepository(session).finish(done.batch_id, done.state, done.broken)
             await AuditLogRepository(session).record(
                 self._wish.actor, "import", "batch", done.batch_id, user_id=self._target.user_id,
                 changes={"source": self._source.name, "state": done.state, **done.counts},
