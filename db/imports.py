@@ -182,7 +182,7 @@ def prepare(rows: Rows, ids: Ids, target: Target) -> Prepared:
     told = [one for one in rows.orders if one.at_venue] if target.venue == "paper" else []
     inserts = [
         (_POSITIONS, _positions(rows, ids), rows.positions),
-        (_ORDERS, _orders(rows.orders, ids, target), rows.orders),
+        (_ORDERS, {**_orders(rows.orders, ids, target), "trade_mode": target.mode}, rows.orders),
         (_FILLS, _fills(rows, ids), rows.fills),
         (_RUNGS, _rungs(rows, ids), rows.rungs),
         (_AT_VENUE, _at_venue(told, target.code), told),
@@ -195,12 +195,7 @@ class ImportRepository:
 
     def __init__(self, session: AsyncSession, target: Target, batch_id: int) -> None:
         self.session, self.target = session, target
-        self._mine = {
-            "user_id": target.user_id,
-            "account_id": target.account_id,
-            "batch_id": batch_id,
-            "trade_mode": target.mode,
-        }
+        self._mine = {"user_id": target.user_id, "account_id": target.account_id, "batch_id": batch_id}
 
     async def store(self, prepared: Prepared, reference: str, at: datetime) -> None:
         """Store rows and the money they moved; the account has as much cash afterwards as before.
@@ -224,10 +219,7 @@ class ImportRepository:
         await self._book({"deposit": amount}, reference, at)
 
     async def _insert(self, statement: Any, values: Mapping[str, object]) -> None:
-        asked = {**self._mine, **values}
-        if statement is not _ORDERS:
-            del asked["trade_mode"]
-        await self.session.execute(statement, asked)
+        await self.session.execute(statement, {**self._mine, **values})
 
     async def _book(self, moved: Mapping[str, Decimal], reference: str, at: datetime) -> None:
         if any(moved.values()):
