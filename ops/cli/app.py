@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ops.cli import (
+    bench_commands,
     config_commands,
     export_commands,
     import_commands,
@@ -37,6 +38,7 @@ app.add_typer(market_commands.prices, name="prices")
 app.add_typer(ml_commands.ml, name="ml")
 app.add_typer(import_commands.imports, name="import")
 app.add_typer(export_commands.exports, name="export")
+app.add_typer(bench_commands.bench, name="bench")
 
 
 @app.callback()

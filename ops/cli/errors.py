@@ -12,6 +12,7 @@ from typer import TyperException
 from adapters.prices.base import PriceSourceError
 from config.servers import SettingsError, hide_password
 from db.engine import DatabaseError
+from ops.bench.report import BenchError
 from ops.cli.upping import ReleaseError
 from ops.importers.errors import ImportingError
 from ops.local import LocalServerError
@@ -28,6 +29,7 @@ FAILED, BAD_INPUT = 1, 2
 # Errors of ours that say all three themselves.
 _BAD_INPUT_KINDS = (ReplayError, PriceSourceError, ConfigError, ProcfileError, TradingError, ImportingError)
 _FAILED_KINDS = (
+    BenchError,
     DatabaseError,
     LocalServerError,
     DoorError,

@@ -1,0 +1,54 @@
+"""`muhurat bench`: what was promised, measured on servers of its own, and whether it holds here."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from ops.cli import options as o
+
+bench = typer.Typer(
+    no_args_is_help=True,
+    help="Measure what was promised, on embedded servers of its own. Code 1 if a bar is missed.",
+)
+
+Rounds = Annotated[int, typer.Option(min=1, max=99, help="How often to measure; each figure is the median.")]
+
+
+@bench.command("import")
+def bench_import(
+    trades: Annotated[int, typer.Option(min=1, max=2_000_000, help="Trades in the file, with re-entries.")] = 100_000,
+    rounds: Rounds = 3,
+    seed: o.Seed = 7,
+    json: o.Json = False,
+) -> None:
+    """Bring a file of trades in and dry-run it, on equal empty databases: trades a second, memory, and their ratio."""
+    from rich.console import Console
+
+    from ops.bench.importing import measure
+    from ops.doors import forget_foreign_servers
+
+    forget_foreign_servers()
+    with Console(stderr=True).status("Starting") as screen:
+        report = measure(trades, rounds, seed, screen.update)
+    tell(report, as_json=json)
+
+
+def tell(report: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what `ops.bench.report.measured` made. Raises typer.Exit with code 1 if a bar is missed."""
+    from ops.cli.tables import print_facts, print_json, print_rows
+
+    if as_json:
+        print_json(report)
+    else:
+        bars = report["bars"]
+        rows = [
+            {"figure": name, "value": value, "bar": bars[name]["bar"], "holds": bars[name]["holds"]}
+            if name in bars
+            else {"figure": name, "value": value, "bar": None, "holds": None}
+            for name, value in report["figures"].items()
+        ]
+        print_rows(f"bench {report['bench']}", rows)
+        print_facts("Measured on", {**report["machine"], **report["versions"]})
+    if not report["holds"]:
+        raise typer.Exit(1)
