@@ -3,11 +3,18 @@
 The payload (id, scheduled_for, generation) is a wire format: add, drain, remove.
 """
 
+import json
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from dramatiq import Message
+from dramatiq.common import current_millis
 
 from db.executions import Bell
+
+_LAST_ID, _LAST_GENERATION = 2**63 - 1, 2**31 - 1  # int8, int4
+# A slot outside is a mistake of who wrote it: no market has traded then, and Postgres has no partition.
+_FIRST_SLOT, _LAST_SLOT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
 
 def message_id(bell: Bell) -> str:
@@ -16,29 +23,34 @@ def message_id(bell: Bell) -> str:
 
 
 def encode(bell: Bell) -> bytes:
-    """Return the message of a bell as Dramatiq encodes it."""
-    id_ = message_id(bell)
-    message: Message[None] = Message(
-        queue_name=bell.queue,
-        actor_name=bell.task_name,
-        args=(bell.execution_id, bell.scheduled_for.astimezone(UTC).isoformat(), bell.generation),
-        kwargs={},
-        options={"redis_message_id": id_},
-        message_id=id_,
-    )
-    return message.encode()
+    """Return the message of a bell, byte for byte as Dramatiq encodes it."""
+    id_ = f"{bell.execution_id:d}.{bell.generation:d}"
+    slot = bell.scheduled_for.astimezone(UTC).isoformat()
+    return (
+        f'{_head(bell.queue, bell.task_name)}"args":[{bell.execution_id:d},"{slot}",{bell.generation:d}],"kwargs":{{}},'
+        f'"options":{{"redis_message_id":"{id_}"}},"message_id":"{id_}","message_timestamp":{current_millis()}}}'
+    ).encode()
+
+
+@lru_cache(maxsize=256)
+def _head(queue: str, task: str) -> str:
+    return f'{{"queue_name":{json.dumps(queue)},"actor_name":{json.dumps(task)},'
 
 
 def bell_of(message: Message[None]) -> Bell:
     """Return what a message rings for. Raises ValueError when its payload is not of the table's form."""
     try:
-        execution_id, scheduled_for, generation = message.args
-        return Bell(
-            message.actor_name,
-            message.queue_name,
-            datetime.fromisoformat(scheduled_for),
-            int(execution_id),
-            int(generation),
-        )
+        execution_id, slot, generation = message.args
+        _check(execution_id, _LAST_ID)
+        _check(generation, _LAST_GENERATION)
+        scheduled_for = datetime.fromisoformat(slot)
+        if not _FIRST_SLOT <= scheduled_for < _LAST_SLOT:
+            raise ValueError(f"no such slot: {slot}")
     except (TypeError, ValueError) as error:
         raise ValueError(f"message {message.message_id} of {message.actor_name}: not (id, slot, generation)") from error
+    return Bell(message.actor_name, message.queue_name, scheduled_for, execution_id, generation)
+
+
+def _check(number: object, last: int) -> None:
+    if type(number) is not int or not 0 <= number <= last:
+        raise ValueError(f"no such number: {number!r}")
