@@ -34,6 +34,26 @@ def bench_import(
     tell(report, as_json=json)
 
 
+@bench.command("queue")
+def bench_queue(
+    rounds: Rounds = 3,
+    old_rows: Annotated[int, typer.Option(min=0, max=100_000_000, help="Settled executions of earlier months.")] = (
+        5_000_000
+    ),
+    json: o.Json = False,
+) -> None:
+    """Run executions through the queue, beside stock Dramatiq on the same servers."""
+    from rich.console import Console
+
+    from ops.bench.queue import measure
+    from ops.doors import forget_foreign_servers
+
+    forget_foreign_servers()
+    with Console(stderr=True).status("Starting") as screen:
+        report = measure(rounds, old_rows, screen.update)
+    tell(report, as_json=json)
+
+
 def tell(report: Mapping[str, Any], *, as_json: bool) -> None:
     """Print what `ops.bench.report.measured` made. Raises typer.Exit with code 1 if a bar is missed."""
     from ops.cli.tables import print_facts, print_json, print_rows

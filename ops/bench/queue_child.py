@@ -1,0 +1,49 @@
+"""A worker process of the bench: the real one, in which the task `notify` is one of the steps below.
+
+STEP chooses which: `noop` (the default) does nothing, `io` waits 100 ms as for a network, `told` writes down when it
+began, on the clock that all processes of a machine share, and then waits 100 ms if its subject asks for that.
+"""
+
+import asyncio
+import os
+import time
+
+from db.executions import Execution
+from worker import actors, child
+from worker.outcome import Outcome, done
+from worker.resources import Resources
+
+TASK = "notify"
+STEP = "MUHURAT_BENCH_STEP"
+IO_SECONDS = 0.1
+# The beginning of a subject whose execution takes as long as one that waits for a network.
+SLOW = "slow"
+
+
+async def _noop(_resources: Resources, _execution: Execution) -> Outcome:
+    return done()
+
+
+async def _io(_resources: Resources, _execution: Execution) -> Outcome:
+    await asyncio.sleep(IO_SECONDS)
+    return done()
+
+
+async def _told(_resources: Resources, execution: Execution) -> Outcome:
+    began = time.monotonic()
+    if execution.subject.startswith(SLOW):
+        await asyncio.sleep(IO_SECONDS)
+    return done(began=began)
+
+
+_STEPS = {"noop": _noop, "io": _io, "told": _told}
+
+
+def main() -> int:
+    """Run a worker process with the chosen step. Returns its exit code."""
+    actors.STEPS[TASK] = _STEPS[os.environ.get(STEP, "noop")]
+    return child.main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,157 @@
+"""Where queues are measured: servers of their own, the migrated schema with users and a past, and who runs on it."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from config.servers import ServerUrls
+from db.config_rows import UserTradingConfigRow
+from db.engine import make_engine
+from db.service_status import ServiceStatusRow
+from db.transaction import Database
+from db.users import UserRepository
+from ops.bench.queue_child import TASK
+from ops.bench.report import BenchError
+from ops.doors import Door, door_environment, stop_all
+from ops.local import Servers
+from ops.local_process import last_words
+from ops.schema import make_ready
+from trading.config import DEFAULTS
+
+Told = Callable[[str], None]
+
+PROCESSES, THREADS = 2, 8
+# Months before this one that hold the old executions.
+OLD_MONTHS = 4
+BOOT_SECONDS, STUCK_SECONDS = 60.0, 120.0
+LOOK_SECONDS = 0.01
+
+_PRICES = "simulated:7:5"
+# What is measured is the queue: nobody writes a line for each message, neither we nor the others.
+_LOG_LEVEL = "WARNING"
+
+_USERS = (
+    "INSERT INTO users (email, name) SELECT 'bench' || g || '@example.org', 'Bench' FROM generate_series(2, :users) g"
+)
+_LIKE_THE_FIRST = (
+    "INSERT INTO {table} (user_id, {columns}) SELECT u.id, {values} FROM users u, {table} t "
+    "WHERE t.user_id = (SELECT min(id) FROM users) AND u.id <> t.user_id"
+)
+_OLD = text(
+    f"""
+    INSERT INTO service_task_execution
+        (scheduled_for, task_name, user_id, subject, queue, status, attempt, config_version, worker, useful_until,
+         as_of, rung_at, executed_at, finished_at, duration_seconds, details)
+    SELECT CAST(:slot AS timestamptz), '{TASK}', u.id, 'old', 'default', 'success', 1, 1, 'long gone',
+           CAST(:slot AS timestamptz) + interval '1 hour', CAST(:slot AS timestamptz), CAST(:slot AS timestamptz),
+           CAST(:slot AS timestamptz) + interval '1 second', CAST(:slot AS timestamptz) + interval '2 seconds', 0.01,
+           '{{"sent": 1}}'
+    FROM (SELECT id FROM users ORDER BY id LIMIT :count) u
+    """  # noqa: S608 - a constant of ours
+)
+
+
+@dataclass(slots=True)
+class World:
+    """Servers that are ready. folder: for logs. environment: what every process here is told."""
+
+    servers: Servers
+    folder: Path
+    environment: dict[str, str]
+    database: Database
+    redis: Redis
+    users: int
+
+    @asynccontextmanager
+    async def running(
+        self, name: str, command: Sequence[str], ready: Callable[[bytes], Awaitable[bool]], **settings: str
+    ) -> AsyncIterator[Door]:
+        """Run processes until the context ends. ready: told what they said so far, tells whether they are up."""
+        door = Door(name, command, self.environment | settings)
+        log = self.folder / f"{name}.log"
+        try:
+            with log.open("wb") as output:
+                door.start(output)
+
+            async def up() -> bool:
+                if door.ended() is not None:
+                    raise BenchError(f"{name} ended at its start: {last_words(log.read_bytes())} (all of it in {log})")
+                return await ready(log.read_bytes())
+
+            await until(up, BOOT_SECONDS, f"{name} did not start; its log is {log}", 0.1)
+            yield door
+        finally:
+            stop_all([door])
+
+
+@asynccontextmanager
+async def open_world(servers: Servers, folder: Path, users: int, old_rows: int, told: Told) -> AsyncIterator[World]:
+    """Migrate the database, sign users up and give them a past."""
+    urls = ServerUrls(servers.database_url, servers.redis_url)
+    today = datetime.now(UTC).date()
+    await make_ready(urls.sqlalchemy, today.replace(day=1) - timedelta(days=31 * OLD_MONTHS), today + timedelta(days=1))
+    database = Database(make_engine(urls.sqlalchemy, pool_size=4, application="bench", command_seconds=None))
+    redis = Redis.from_url(servers.redis_url)
+    environment = door_environment(os.environ, servers, _PRICES) | {"MUHURAT_LOG_LEVEL": _LOG_LEVEL}
+    try:
+        await _sign_up(database, users)
+        await _load(database, users, old_rows, told)
+        await _vacuum(servers)
+        yield World(servers, folder, environment, database, redis, users)
+    finally:
+        await redis.aclose()
+        await database.close()
+
+
+async def until(happened: Callable[[], Awaitable[bool]], seconds: float, otherwise: str, pause: float) -> None:
+    """Wait for a condition. Raises BenchError after so many seconds."""
+    limit = time.monotonic() + seconds
+    while not await happened():
+        if time.monotonic() > limit:
+            raise BenchError(otherwise)
+        await asyncio.sleep(pause)
+
+
+async def _sign_up(database: Database, users: int) -> None:
+    """Sign one up as everybody is, and give the others the same rows, as far as a queue reads or writes them."""
+    async with database.transaction(None) as session:
+        await UserRepository(session).sign_up("bench1@example.org", "Bench", DEFAULTS, datetime.now(UTC))
+        await session.execute(text(_USERS), {"users": users})
+        for row in (ServiceStatusRow, UserTradingConfigRow):
+            columns = [column.name for column in row.__table__.columns if column.name not in {"id", "user_id"}]
+            values = ", ".join(f"t.{name}" for name in columns)
+            like = _LIKE_THE_FIRST.format(table=row.__tablename__, columns=", ".join(columns), values=values)
+            await session.execute(text(like))
+
+
+async def _load(database: Database, users: int, rows: int, told: Told) -> None:
+    """Load settled executions, a slot of all users in one statement, over the months before this one."""
+    slots = -(-rows // users)
+    end = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    step = timedelta(days=30 * OLD_MONTHS) / (slots + 1)
+
+    async def one(first: int) -> None:
+        for number in range(first, slots, 2):
+            told(f"Loading {rows:,} old executions: {number * users:,}")
+            async with database.transaction(None) as session:
+                count = min(users, rows - number * users)
+                await session.execute(_OLD, {"slot": end - (number + 1) * step, "count": count})
+
+    await asyncio.gather(one(0), one(1))
+
+
+async def _vacuum(servers: Servers) -> None:
+    connection = await asyncpg.connect(servers.database_url)
+    try:
+        await connection.execute("VACUUM (ANALYZE)")
+    finally:
+        await connection.close()
