@@ -9,12 +9,14 @@ from functools import lru_cache
 
 from dramatiq import Message
 from dramatiq.common import current_millis
+from dramatiq.errors import DecodeError
 
 from db.executions import Bell
 
 _LAST_ID, _LAST_GENERATION = 2**63 - 1, 2**31 - 1  # int8, int4
 # A slot outside is a mistake of who wrote it: no market has traded then, and Postgres has no partition.
 _FIRST_SLOT, _LAST_SLOT = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_LONGEST_REASON = 500
 
 
 def message_id(bell: Bell) -> str:
@@ -49,6 +51,14 @@ def bell_of(message: Message[None]) -> Bell:
     except (TypeError, ValueError) as error:
         raise ValueError(f"message {message.message_id} of {message.actor_name}: not (id, slot, generation)") from error
     return Bell(message.actor_name, message.queue_name, scheduled_for, execution_id, generation)
+
+
+def why_unreadable(error: DecodeError) -> str:
+    """Return what is wrong with a message that Dramatiq cannot decode, short: its bytes are kept elsewhere."""
+    cause: object = error
+    while isinstance(cause, DecodeError) and cause.error is not None:
+        cause = cause.error
+    return f"{type(cause).__name__}: {cause}"[:_LONGEST_REASON]
 
 
 def _check(number: object, last: int) -> None:

@@ -4,11 +4,10 @@ import json
 from collections.abc import Sequence
 
 from dramatiq import Message
-from dramatiq.common import q_name
 from dramatiq.errors import DecodeError
 from redis.asyncio import Redis
 
-from worker.bells.calls import Call, run
+from worker.bells.calls import Call, run, text
 from worker.bells.keys import (
     dead_errors_key,
     dead_key,
@@ -20,6 +19,7 @@ from worker.bells.keys import (
     waiting_messages_key,
 )
 from worker.bells.scripts import DRAIN
+from worker.wire import why_unreadable
 
 # Messages of a queue that are read and moved at a time.
 _BATCH = 100
@@ -62,9 +62,9 @@ def _call(queue: str, messages: dict[bytes, bytes | None]) -> Call:
     poison: list[str | bytes | int] = []
     for id_, bytes_ in messages.items():
         try:
-            readable += (id_, *waiting_message(id_.decode(), bytes_ or b""))
-        except (DecodeError, UnicodeDecodeError) as error:
-            poison += (id_, json.dumps(str(error.__cause__ or error)))
+            readable += (id_, *_waiting(queue, text(id_), bytes_ or b""))
+        except DecodeError as error:
+            poison += (id_, json.dumps(why_unreadable(error)))
     keys = (
         delayed_key(queue),
         delayed_messages_key(queue),
@@ -78,17 +78,13 @@ def _call(queue: str, messages: dict[bytes, bytes | None]) -> Call:
     return Call(DRAIN, keys, [len(readable) // 3, *readable, *poison])
 
 
-def waiting_message(id_: str, delayed: bytes) -> tuple[bytes, int]:
-    """Return a stock client's delayed message as it shall be when it is due, and when, in ms of its sender's clock.
-
-    id_: its id on Redis, which it keeps. Raises DecodeError.
-    """
+def _waiting(queue: str, id_: str, delayed: bytes) -> tuple[bytes, int]:
+    """Return a stock client's message as it shall be when it is due, and when, in ms on its sender's clock."""
     message: Message[None] = Message.decode(delayed)
     try:
         eta = message.options.pop("eta", 0)
-        message = message.copy(queue_name=q_name(message.queue_name), options={"redis_message_id": id_})
-        return message.encode(), _due_ms(eta)
-    except (AttributeError, TypeError, ValueError) as error:
+        return message.copy(queue_name=queue, options={"redis_message_id": id_}).encode(), _due_ms(eta)
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise DecodeError("not a message", delayed, error) from error  # type: ignore[no-untyped-call]
 
 
