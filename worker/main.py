@@ -2,11 +2,10 @@
 
 import argparse
 import asyncio
-import signal
 import sys
-from contextlib import closing
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.servers import SettingsError
 from config.settings import Settings, read_settings, split_queues
@@ -14,33 +13,39 @@ from db.engine import DatabaseError, check_database, make_engine
 from db.transaction import Database
 from migrations.run import head
 from worker.bells.ringing import Bells, RedisUnreachable
+from worker.ending import CLOSE_SECONDS, LOG_SECONDS, stop_signals
 from worker.log_writer import open_logs
 from worker.messages import QUEUES
-from worker.supervisor import ChildRefused, Supervisor
+from worker.supervisor import CHILD, ChildRefused, Supervisor, within
 
 log = structlog.get_logger(__name__)
 
+# Leases need one; another while that one stands still.
+POOL_SIZE = 2
 
-def main() -> int:
-    """Supervise worker processes until TERM. Returns the exit code."""
-    code = 0
+
+def main(child: str = CHILD) -> int:
+    """Supervise worker processes until TERM, INT or HUP. child: the module of each. Returns the exit code."""
     try:
         settings = read_settings()
         arguments = _arguments(settings)
-        with closing(open_logs(settings, "worker supervisor")):
-            asyncio.run(_supervise(settings, arguments))
-    except* (SettingsError, DatabaseError, RedisUnreachable, ChildRefused) as errors:
-        print(f"error: {errors.exceptions[0]}", file=sys.stderr)
-        code = 2
-    return code
+        writer = open_logs(settings, "worker supervisor")
+        try:
+            asyncio.run(_supervise(settings, arguments, child))
+        finally:
+            writer.close(LOG_SECONDS)
+    except (SettingsError, DatabaseError, RedisUnreachable, ChildRefused) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _arguments(settings: Settings) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m worker.main", description="Run worker processes.")
     worker = settings.worker
     parser.add_argument("--queues", type=_queues, default=worker.queues, help=f"of {', '.join(QUEUES)}")
-    parser.add_argument("--processes", type=int, default=worker.processes, help="worker processes")
-    parser.add_argument("--threads", type=int, default=worker.threads, help="executions at once in each")
+    parser.add_argument("--processes", type=_some, default=worker.processes, help="worker processes")
+    parser.add_argument("--threads", type=_some, default=worker.threads, help="executions at once in each")
     return parser.parse_args()
 
 
@@ -55,28 +60,48 @@ def _queues(text: str) -> tuple[str, ...]:
     return names
 
 
-async def _check_redis(url: str) -> None:
-    bells = Bells(url)
+def _some(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: use a whole number from 1")
+    return int(text)
+
+
+async def _supervise(settings: Settings, arguments: argparse.Namespace, child: str) -> None:
+    engine = make_engine(settings.urls.sqlalchemy, POOL_SIZE, "worker supervisor")
+    database, bells = Database(engine), Bells(settings.urls.redis)
     try:
-        await bells.check()
+        lease = settings.worker.lease_seconds
+        supervisor = Supervisor(database, bells, arguments.queues, arguments.threads, lease, child)
+        for number in stop_signals():
+            asyncio.get_running_loop().add_signal_handler(number, supervisor.stopping.set)
+        if await _checked(engine, bells, supervisor.stopping):
+            log.info("supervisor_ready", queues=arguments.queues, processes=arguments.processes)
+            await supervisor.run(arguments.processes)
+        log.info("supervisor_stopped")
     finally:
-        await bells.close()
+        await within(CLOSE_SECONDS, _close(database, bells))
 
 
-async def _supervise(settings: Settings, arguments: argparse.Namespace) -> None:
-    engine = make_engine(settings.urls.sqlalchemy, pool_size=2, application="worker supervisor")
-    database = Database(engine)
-    try:
+async def _checked(engine: AsyncEngine, bells: Bells, stopping: asyncio.Event) -> bool:
+    """Check both servers. Returns False when told to stop meanwhile. Raises DatabaseError, RedisUnreachable."""
+
+    async def check() -> None:
         await check_database(engine, head())
-        await _check_redis(settings.urls.redis)
-        supervisor = Supervisor(database, arguments.queues, arguments.threads, settings.worker.lease_seconds)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, supervisor.stopping.set)
-        log.info("supervisor_ready", queues=arguments.queues, processes=arguments.processes)
-        await supervisor.run(arguments.processes)
-    finally:
-        await database.close()
+        await bells.check()
+
+    checking, told = asyncio.ensure_future(check()), asyncio.ensure_future(stopping.wait())
+    await asyncio.wait([checking, told], return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not checking.done():
+        checking.cancel()
+        return False
+    checking.result()
+    return True
+
+
+async def _close(database: Database, bells: Bells) -> None:
+    await bells.close()
+    await database.close()
 
 
 if __name__ == "__main__":

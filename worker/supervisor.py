@@ -1,4 +1,4 @@
-"""Keeps worker processes alive: starts them, holds their leases, replaces the dead one, kills the one that hangs."""
+"""Keeps worker processes alive: starts them, speaks for them, replaces the dead one, kills the one that hangs."""
 
 import asyncio
 import os
@@ -7,31 +7,25 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 
 from db.transaction import Database
-from db.workers import WorkerRepository
-from worker.messages import HARD_LIMIT_FACTOR, TASKS
+from worker.bells.ringing import Bells
+from worker.ending import LAST_WORD_SECONDS, REAP_SECONDS, REFUSED, STOP_SECONDS
+from worker.heartbeats import Heartbeats
+from worker.leases import Leases
 
 log = structlog.get_logger(__name__)
 
 CHILD = "worker.child"
-# A lease outlives this many missed renewals.
-RENEWALS_A_LEASE = 5
-HARD_LIMITS = {task.name: task.limit_seconds * HARD_LIMIT_FACTOR for task in TASKS.values()}
 # A child that dies sooner than this was never well: its place is filled again only after a pause that grows.
 SOUND_SECONDS = 5.0
-LONGEST_PAUSE_SECONDS = 30.0
-# Dramatiq may take its shutdown timeout twice; the platform kills at 30 s.
-STOP_SECONDS = 27.0
-
-
-# A child's exit code that says: not with these settings. Starting it again would not help.
-REFUSED = 2
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 10.0
 
 
 class ChildRefused(Exception):  # noqa: N818 - read by people
@@ -44,48 +38,81 @@ class Child:
 
     name: str
     process: asyncio.subprocess.Process
-    began: float
+
+    @property
+    def works(self) -> bool:
+        """Whether it lives and is not stopped by a signal: else it cannot work, and its lease runs out."""
+        return self.process.returncode is None and not _is_stopped(self.process.pid)
 
 
 class Supervisor:
-    """One place for each process; a place is refilled for as long as the supervisor runs."""
+    """One place for each process, refilled for as long as the supervisor runs. No error of one ends another."""
 
     def __init__(
-        self, database: Database, queues: tuple[str, ...], threads: int, lease_seconds: float, child: str = CHILD
+        self,
+        database: Database,
+        bells: Bells,
+        queues: tuple[str, ...],
+        threads: int,
+        lease_seconds: float,
+        child: str = CHILD,
     ) -> None:
         """child: the module that each process runs."""
-        self.database, self.queues, self.threads, self.lease_seconds = database, queues, threads, lease_seconds
-        self.child = child
+        self.queues, self.threads, self.child = queues, threads, child
+        self.leases = Leases(database, queues, lease_seconds)
+        self.heartbeats = Heartbeats(bells)
         self.children: dict[str, Child] = {}
         self.stopping = asyncio.Event()
         self._started = 0
+        self._was_well = self._refused = False
 
     async def run(self, processes: int) -> None:
-        """Keep so many processes until `stopping` is set, then end them."""
-        async with asyncio.TaskGroup() as group:
-            places = [group.create_task(self._keep_place()) for _ in range(processes)]
-            leases = group.create_task(self._keep_leases())
+        """Keep so many processes until `stopping` is set, then end them. Raises ChildRefused if none was ever well."""
+        places = [asyncio.create_task(self._keep_place()) for _ in range(processes)]
+        speaking = [asyncio.create_task(self._keep_leases()), asyncio.create_task(self._keep_heartbeats())]
+        try:
             await self.stopping.wait()
-            await self._stop_children()
-            for place in places:
-                await place
-            leases.cancel()
+            for child in list(self.children.values()):
+                _ask_to_stop(child)
+            await asyncio.wait(places, timeout=STOP_SECONDS)
+        finally:
+            self.stopping.set()
+            self._kill(list(self.children), "it did not stop in time")
+            await asyncio.wait(places, timeout=REAP_SECONDS)
+            await within(LAST_WORD_SECONDS, self._say_last(places, speaking))
+        if self._refused:
+            raise ChildRefused("a worker process refused its settings: its message stands above")
 
     async def _keep_place(self) -> None:
         pause = 0.0
         while not self.stopping.is_set():
-            child = await self._start()
-            code = await child.process.wait()
-            del self.children[child.name]
-            await self._release(child)
+            began = time.monotonic()
+            code = await self._live_one_life()
+            is_well = time.monotonic() - began > SOUND_SECONDS
+            self._was_well |= is_well
             if self.stopping.is_set():
                 return
-            if code == REFUSED:
-                raise ChildRefused("a worker process refused its settings: its message stands above")
-            well = time.monotonic() - child.began > SOUND_SECONDS
-            pause = 0.0 if well else min(max(2 * pause, 0.5), LONGEST_PAUSE_SECONDS)
-            log.error("worker_died", worker=child.name, code=code, pause_seconds=pause)
+            if code == REFUSED and not self._was_well:
+                self._refused = True
+                self.stopping.set()
+                return
+            pause = 0.0 if is_well else min(max(2 * pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
             await self._pause(pause)
+
+    async def _live_one_life(self) -> int | None:
+        """Start a process and wait for its end. Returns its code, None if there was none to be had."""
+        try:
+            child = await self._start()
+        except Exception:  # no process, no memory, no file: one day there will be
+            log.exception("worker_not_started")
+            return None
+        code = await child.process.wait()
+        del self.children[child.name]
+        self.leases.end(child.name)
+        self.heartbeats.end(child.name)
+        if not self.stopping.is_set():
+            log.error("worker_died", worker=child.name, code=code)
+        return code
 
     async def _start(self) -> Child:
         self._started += 1
@@ -95,81 +122,74 @@ class Supervisor:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", self.child, *arguments, "--parent", str(os.getpid())
         )
-        child = self.children[name] = Child(name, process, time.monotonic())
-        await self._register(child)
+        child = self.children[name] = Child(name, process)
+        self.leases.begin(name, process.pid)
         if self.stopping.is_set():
-            self._ask_to_stop(child)  # it was not there yet when the others were asked
+            _ask_to_stop(child)  # it was not there yet when the others were asked
         return child
-
-    async def _register(self, child: Child) -> None:
-        """Give the child its first lease; until it has one it claims nothing."""
-        while child.process.returncode is None:
-            try:
-                async with self.database.transaction(None) as session:
-                    host, queues = socket.gethostname(), ",".join(self.queues)
-                    workers = WorkerRepository(session)
-                    await workers.register(child.name, host, child.process.pid, queues, self.lease_seconds)
-                return
-            except (DBAPIError, OSError) as error:
-                log.warning("postgres_away", doing="register a worker", error=str(error))
-                await self._pause(1.0)
-
-    async def _release(self, child: Child) -> None:
-        """End the lease of a process known to be gone, so that its work is back at once and not after the lease."""
-        try:
-            async with self.database.transaction(None) as session:
-                await WorkerRepository(session).expire(child.name)
-        except (DBAPIError, OSError) as error:
-            log.warning("postgres_away", doing="release a worker", error=str(error))
 
     async def _keep_leases(self) -> None:
         while True:
-            await asyncio.sleep(self.lease_seconds / RENEWALS_A_LEASE)
-            names = [child.name for child in self.children.values() if not _is_stopped(child.process.pid)]
-            if not names:
-                continue
-            try:
-                async with self.database.transaction(None) as session:
-                    workers = WorkerRepository(session)
-                    renewed = await workers.renew(names, self.lease_seconds)
-                    hanging = await workers.overdue(names, HARD_LIMITS)
-            except (DBAPIError, OSError) as error:
-                log.warning("postgres_away", doing="renew leases", error=str(error))
-                continue
-            self._kill(hanging, "past its hard limit")
-            self._kill([name for name in names if name not in renewed], "its work was given to others")
+            found = await self.leases.turn(self._working())
+            self._kill(found.hanging, "past its hard limit")
+            self._kill(found.lost, "its work was given to others")
+            await _event_or_timeout(self.leases.changed, self.leases.every_seconds)
 
-    def _kill(self, names: list[str], reason: str) -> None:
+    async def _keep_heartbeats(self) -> None:
+        while True:
+            await self.heartbeats.turn(self._working())
+            await asyncio.sleep(self.leases.every_seconds)
+
+    def _working(self) -> list[str]:
+        return [child.name for child in self.children.values() if child.works]
+
+    def _kill(self, names: Iterable[str], reason: str) -> None:
         for name in names:
             child = self.children.get(name)
-            if child is not None and child.process.returncode is None and time.monotonic() - child.began > 1.0:
+            if child is not None and child.process.returncode is None:
                 log.error("worker_killed", worker=name, reason=reason)
-                child.process.kill()
+                _send(child, signal.SIGKILL)
 
-    async def _stop_children(self) -> None:
-        for child in list(self.children.values()):
-            self._ask_to_stop(child)
-        waiting = [child.process.wait() for child in list(self.children.values())]
-        try:
-            await asyncio.wait_for(asyncio.gather(*waiting), STOP_SECONDS)
-        except TimeoutError:
-            for child in list(self.children.values()):
-                log.warning("worker_killed", worker=child.name, reason="it did not stop in time")
-                child.process.kill()
-
-    def _ask_to_stop(self, child: Child) -> None:
-        if child.process.returncode is None:
-            child.process.send_signal(signal.SIGTERM)
+    async def _say_last(self, *given_up: list[asyncio.Task[None]]) -> None:
+        """Write at once who ended."""
+        tasks = [task for group in given_up for task in group]
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await asyncio.gather(self.leases.turn(()), self.heartbeats.turn(()))
 
     async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self.stopping.wait(), seconds)
-        except TimeoutError:
-            return
+        await _event_or_timeout(self.stopping, seconds)
+
+
+async def within(seconds: float, work: Coroutine[object, object, object]) -> None:
+    """Do a work for so long at most. Then it is given up, and not waited for."""
+    task = asyncio.ensure_future(work)
+    await asyncio.wait([task], timeout=seconds)
+    task.cancel()
+
+
+async def _event_or_timeout(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+def _ask_to_stop(child: Child) -> None:
+    if child.process.returncode is None:
+        _send(child, signal.SIGTERM)
+        _send(child, signal.SIGCONT)  # one that is stopped would not hear of it
+
+
+def _send(child: Child, number: signal.Signals) -> None:
+    # Not asyncio's way: it looks first whether the process lives, and so takes its exit code from who waits for it.
+    with suppress(ProcessLookupError):
+        os.kill(child.process.pid, number)
 
 
 def _is_stopped(pid: int) -> bool:
-    """Tell whether a process is stopped by a signal: it cannot work, so its lease runs out."""
     try:
         return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[0] in ("T", "t")
     except OSError:

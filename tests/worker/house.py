@@ -1,21 +1,19 @@
 """Worker processes that run `tests.worker.killing_child`, and a scheduler's sweep beside them.
 
-Run as a module it is a supervisor of such processes in a process of its own, with the settings of the environment.
+Run as a module it is the door `worker.main` with such processes.
 """
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
 from config.servers import ServerUrls
-from config.settings import read_settings
-from db.engine import make_engine
 from db.transaction import Database
 from scheduler.sweep import Sweep
 from worker.bells.ringing import Bells
+from worker.main import main
 from worker.supervisor import Supervisor
 
 CHILD = "tests.worker.killing_child"
@@ -27,7 +25,7 @@ async def house(
     urls: ServerUrls, database: Database, bells: Bells, lease_seconds: float = 5.0
 ) -> AsyncIterator[Supervisor]:
     """Run two worker processes of four threads under a supervisor, and sweep."""
-    supervisor = Supervisor(database, ("default",), 4, lease_seconds, CHILD)
+    supervisor = Supervisor(database, bells, ("default",), 4, lease_seconds, CHILD)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in addresses(urls).items():
             patch.setenv(name, value)
@@ -63,14 +61,5 @@ def addresses(urls: ServerUrls) -> dict[str, str]:
     return {"DATABASE_URL": urls.database, "REDIS_URL": urls.redis, "MUHURAT_PRICES": "simulated:7:5"}
 
 
-async def _supervise() -> None:
-    settings = read_settings()
-    database = Database(make_engine(settings.urls.sqlalchemy, pool_size=2))
-    supervisor = Supervisor(database, ("default",), 1, settings.worker.lease_seconds, CHILD)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, supervisor.stopping.set)
-    await supervisor.run(1)
-    await database.close()
-
-
 if __name__ == "__main__":
-    asyncio.run(_supervise())
+    raise SystemExit(main(CHILD))

@@ -63,7 +63,7 @@ async def test_what_a_vanished_host_ran_is_back_in_time_even_when_the_scheduler_
     await bells.ring([bell])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUHURAT")}
     supervisor = subprocess.Popen(  # noqa: ASYNC220 - returns at once
-        [sys.executable, "-m", "tests.worker.house"], env=environment | addresses(urls)
+        [sys.executable, "-m", "tests.worker.house", "--queues", "default", "--threads", "1"], env=environment | addresses(urls)
     )
 
     async def stands() -> bool:
