@@ -31,7 +31,10 @@ def _environment(prefix: str) -> SettingsConfigDict:
 
 
 class WorkerSettings(BaseSettings):
-    """MUHURAT_WORKER_*. queues: names in the order they are served; the door's --queues wins over it."""
+    """MUHURAT_WORKER_*. queues: names in the order they are served; the door's --queues wins over it.
+
+    share: how many executions of one user a queue may have on Redis; the others wait in Postgres for their turn.
+    """
 
     model_config = _environment("MUHURAT_WORKER_")
 
@@ -39,6 +42,7 @@ class WorkerSettings(BaseSettings):
     threads: int = Field(default=8, ge=1, le=256)
     queues: Annotated[tuple[str, ...], NoDecode] = ("orders", "strategy", "ml", "default")
     lease_seconds: float = Field(default=LEASE_SECONDS, ge=SHORTEST_LEASE, le=LONGEST_LEASE)
+    share: int = Field(default=8, ge=1, le=10_000)
     shutdown_seconds: float = Field(default=12, ge=1, le=LONGEST_SHUTDOWN_SECONDS)
 
     @field_validator("queues", mode="before")

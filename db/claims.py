@@ -1,8 +1,9 @@
 """The ledger's statements: claim and settle executions, many rows at a time, on the database's clock."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import text
@@ -36,31 +37,47 @@ class Settlement:
 
 _CLAIM = text(
     """
-    WITH lease AS MATERIALIZED (
+    WITH clock AS MATERIALIZED (SELECT market_now() AS market_now),
+    lease AS MATERIALIZED (
         -- Holds the sweep off: who is declared dead while this claim is open would keep what it claims.
         SELECT p.name FROM worker_processes p
         WHERE p.name = :worker AND p.ended_at IS NULL AND p.gone_at IS NULL AND p.lease_until > now() FOR KEY SHARE),
     held AS MATERIALIZED (
-        SELECT e.scheduled_for, e.id, market_now() AS market_now
-        FROM service_task_execution e
-        JOIN unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
-             AS w(scheduled_for, id, generation) ON e.scheduled_for = w.scheduled_for AND e.id = w.id
-        WHERE e.generation = w.generation AND e.status IN ('queued', 'retrying')
-          AND EXISTS (SELECT FROM lease) AND (e.losses = 0 OR :alone)
-        ORDER BY e.id FOR UPDATE OF e SKIP LOCKED)
+        SELECT e.*, coalesce(e.useful_until < clock.market_now, false) AS is_late, clock.market_now
+        FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
+             AS w(scheduled_for, id, generation)
+        CROSS JOIN clock CROSS JOIN LATERAL (
+            -- One by one, by key, in the order of the ids: so no two claims can wait for each other.
+            SELECT e.scheduled_for, e.id, e.useful_until FROM service_task_execution e
+            WHERE e.scheduled_for = w.scheduled_for AND e.id = w.id AND e.generation = w.generation
+              AND e.status IN ('queued', 'retrying') AND (e.losses = 0 OR :alone)
+            FOR UPDATE OF e SKIP LOCKED) e
+        WHERE EXISTS (SELECT FROM lease))
     UPDATE service_task_execution e
-    SET status = CASE WHEN e.useful_until < held.market_now THEN 'skipped' ELSE 'running' END,
-        reason = CASE WHEN e.useful_until < held.market_now THEN 'late: useful until ' || e.useful_until END,
-        finished_at = CASE WHEN e.useful_until < held.market_now THEN now() END,
-        attempt = e.attempt + CASE WHEN e.useful_until < held.market_now THEN 0 ELSE 1 END,
-        worker = :worker, executed_at = now(), next_attempt_at = NULL,
+    SET status = CASE WHEN held.is_late THEN 'skipped' ELSE 'running' END,
+        reason = CASE WHEN held.is_late THEN 'late: useful until ' || e.useful_until END,
+        finished_at = CASE WHEN held.is_late THEN now() END,
+        attempt = e.attempt + CASE WHEN held.is_late THEN 0 ELSE 1 END,
+        worker = :worker, executed_at = now(), next_attempt_at = NULL, rung_at = coalesce(e.rung_at, now()),
         -- What its first attempt began under; a later change is for the next execution.
         config_version = coalesce(e.config_version,
             (SELECT c.version FROM user_trading_config c WHERE c.user_id = e.user_id))
     FROM held WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id
     RETURNING e.scheduled_for, e.id, e.generation, e.task_name, e.user_id, e.account_id, e.subject, e.as_of,
               e.useful_until, e.attempt, held.market_now, e.config_version,
-              (SELECT loaded_at FROM market_calendars WHERE exchange = :exchange) AS calendar_at, e.status
+              (SELECT loaded_at FROM market_calendars WHERE exchange = :exchange) AS calendar_at, e.queue, held.is_late
+    """
+)
+
+# Why a message won nothing. One that is still to be claimed was locked for a moment, or may only run alone.
+_STANDINGS = text(
+    """
+    SELECT w.id, w.generation, e.status,
+           coalesce(e.generation = w.generation AND e.status IN ('queued', 'retrying'), false) AS is_claimable,
+           coalesce(e.losses > 0, false) AS is_suspect
+    FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
+         AS w(scheduled_for, id, generation)
+    LEFT JOIN service_task_execution e ON e.scheduled_for = w.scheduled_for AND e.id = w.id
     """
 )
 
@@ -73,28 +90,32 @@ _SETTLE = text(
             CAST(:reasons AS text[]), CAST(:backoffs AS float8[]))
         AS o(scheduled_for, id, generation, status, duration, details, reason, backoff)),
     held AS MATERIALIZED (
-        SELECT e.scheduled_for, e.id FROM service_task_execution e JOIN outcome o USING (scheduled_for, id)
-        WHERE e.generation = o.generation AND e.status = 'running' ORDER BY e.id FOR UPDATE OF e)
+        SELECT e.scheduled_for, e.id, o.status, o.duration, o.details, o.reason,
+               CASE WHEN o.status = 'retrying' THEN
+                   CASE WHEN EXISTS (SELECT FROM market_clock) THEN 0 ELSE o.backoff END END AS wait
+        FROM outcome o CROSS JOIN LATERAL (
+            SELECT e.scheduled_for, e.id FROM service_task_execution e
+            WHERE e.scheduled_for = o.scheduled_for AND e.id = o.id AND e.generation = o.generation
+              AND e.status = 'running'
+            FOR UPDATE OF e) e)
     UPDATE service_task_execution e
-    SET status = o.status, duration_seconds = o.duration, details = CAST(o.details AS jsonb),
-        reason = left(o.reason, 512),
-        finished_at = CASE WHEN o.status = 'retrying' THEN NULL ELSE now() END,
-        generation = e.generation + CASE WHEN o.status = 'retrying' THEN 1 ELSE 0 END,
-        rung_at = CASE WHEN o.status = 'retrying' THEN NULL ELSE e.rung_at END,
-        next_attempt_at = CASE WHEN o.status = 'retrying' THEN now() + make_interval(secs =>
-            CASE WHEN EXISTS (SELECT FROM market_clock) THEN 0 ELSE o.backoff END) END
-    FROM outcome o, held
-    WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id AND o.scheduled_for = e.scheduled_for AND o.id = e.id
-    RETURNING e.id
+    SET status = held.status, duration_seconds = held.duration, details = CAST(held.details AS jsonb),
+        reason = left(held.reason, 512),
+        finished_at = CASE WHEN held.wait IS NULL THEN now() END,
+        generation = e.generation + CASE WHEN held.wait IS NULL THEN 0 ELSE 1 END,
+        rung_at = CASE WHEN held.wait IS NULL THEN e.rung_at END,
+        next_attempt_at = now() + make_interval(secs => held.wait)
+    FROM held WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id
+    RETURNING e.id, held.wait
     """
 )
 
-_FOLLOWED = text(
-    """
-    UPDATE service_task_execution SET rung_at = now()
-    WHERE status = 'queued' AND parent_id = ANY(CAST(:ids AS bigint[])) AND rung_at IS NULL
-      AND scheduled_for <= market_now()
-    RETURNING task_name, queue, scheduled_for, id, generation
+# A replay's clock goes on when all is done; else somebody must be waiting for this, or for a ring.
+_NOTIFY = text(
+    f"""
+    SELECT pg_notify('{SETTLED_CHANNEL}', '')
+    WHERE EXISTS (SELECT FROM market_clock) OR EXISTS (SELECT FROM service_task_execution WHERE is_waiting)
+       OR EXISTS (SELECT FROM service_task_execution WHERE is_ringable AND scheduled_for <= (SELECT market_now()))
     """
 )
 
@@ -127,27 +148,25 @@ _ATTEMPTS = text(
     """
 )
 
-_STATUS = text(
+_FAILED = text(
     """
     WITH seen AS (
-        SELECT user_id, count(*) FILTER (WHERE error IS NOT NULL) AS errors, max(error) AS error
+        SELECT user_id, count(*) AS errors, max(error) AS error
         FROM unnest(CAST(:user_ids AS bigint[]), CAST(:errors AS text[])) AS f(user_id, error) GROUP BY user_id),
     held AS MATERIALIZED (
         SELECT s.user_id FROM service_status s JOIN seen USING (user_id) ORDER BY s.user_id FOR UPDATE OF s)
     UPDATE service_status s
-    SET last_task_execution = now(), last_heartbeat = now(), error_count = s.error_count + seen.errors,
-        last_error = coalesce(left(seen.error, 512), s.last_error), updated_at = now()
+    SET error_count = s.error_count + seen.errors, last_error = left(seen.error, 512), updated_at = now()
     FROM seen, held WHERE s.user_id = seen.user_id AND s.user_id = held.user_id
     """
 )
 
-# What was with a dead worker before: it runs alone, so that a death is its own doing or nobody's.
-_SUSPECTS = text(
+_SAW = text(
     """
-    SELECT e.task_name, e.queue, e.scheduled_for, e.id, e.generation FROM service_task_execution e
-    JOIN unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
-         AS w(scheduled_for, id, generation) ON e.scheduled_for = w.scheduled_for AND e.id = w.id
-    WHERE e.generation = w.generation AND e.status IN ('queued', 'retrying') AND e.losses > 0
+    WITH held AS MATERIALIZED (
+        SELECT user_id FROM service_status WHERE user_id = ANY(CAST(:user_ids AS bigint[])) ORDER BY user_id FOR UPDATE)
+    UPDATE service_status s SET last_task_execution = now(), last_heartbeat = now(), updated_at = now()
+    FROM held WHERE s.user_id = held.user_id
     """
 )
 
@@ -161,33 +180,47 @@ class NoLeaseError(Exception):
     """A worker without a live lease asked for work: it may take none until its supervisor renews."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Why a bell won nothing. status: of its execution, None when there is none. is_suspect: it may only run alone."""
+
+    status: str | None
+    is_claimable: bool
+    is_suspect: bool
+
+
 class LedgerRepository:
     """The statements of claim and settle. All need the system scope."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def claim(self, bells: Sequence[Bell], worker: str, *, alone: bool = False) -> list[Execution]:
+    async def claim(
+        self, bells: Sequence[Bell], worker: str, *, alone: bool = False
+    ) -> tuple[list[Execution], set[str]]:
         """Take the executions that are still due under the bell's generation; late ones end skipped.
 
-        alone: also what was with a dead worker before. Copies and locked rows are left out of the answer. Raises
-        NoLeaseError.
+        alone: also what was with a dead worker before. Returns what was won, and the keys of what was late; copies and
+        locked rows are in neither. Raises NoLeaseError.
         """
         values = {**bell_keys(bells), "worker": worker, "alone": alone, "exchange": EXCHANGE}
         rows = (await self.session.execute(_CLAIM, values)).all()
         if not rows and not (await self.session.execute(_LEASE, {"worker": worker})).scalar_one():
             raise NoLeaseError(f"worker {worker} has no live lease")
-        return [Execution(*row[:13]) for row in rows if row.status == "running"]
+        late = {f"{row.id}.{row.generation}" for row in rows if row.is_late}
+        return [Execution(*row[:14]) for row in rows if not row.is_late], late
 
-    async def suspects(self, bells: Sequence[Bell]) -> list[Bell]:
-        """Return which of the bells ring for executions that may only run alone."""
-        return [Bell(*row) for row in await self.session.execute(_SUSPECTS, bell_keys(bells))]
+    async def standings(self, bells: Sequence[Bell]) -> dict[str, Standing]:
+        """Return how the executions of bells stand, by key."""
+        rows = await self.session.execute(_STANDINGS, bell_keys(bells))
+        return {f"{row[0]}.{row[1]}": Standing(*row[2:]) for row in rows}
 
-    async def settle(self, settlements: Sequence[Settlement], worker: str) -> list[Bell]:
+    async def settle(self, settlements: Sequence[Settlement], worker: str) -> dict[int, float | None]:
         """Record the end of attempts held under their generation; the others change nothing.
 
-        Returns the bells of follow-ups that are due, to ring after the commit.
+        Returns the ids that were settled, each with the seconds until its next attempt where there is one.
         """
+        settlements = sorted(settlements, key=lambda one: one.execution.id)  # in which rows are locked everywhere
         executions = [one.execution for one in settlements]
         held = await self.session.execute(
             _SETTLE,
@@ -200,18 +233,22 @@ class LedgerRepository:
                 "backoffs": [one.backoff_seconds for one in settlements],
             },
         )
-        settled = set(held.scalars())
-        mine = [one for one in settlements if one.execution.id in settled]
-        await self._record_failures([one for one in mine if one.error_type is not None], worker)
-        await self._count(mine)
-        followed = await self.session.execute(_FOLLOWED, {"ids": [one.execution.id for one in mine]})
-        bells = [Bell(*row) for row in followed]
-        await self.session.execute(text(f"NOTIFY {SETTLED_CHANNEL}"))
-        return bells
+        settled: dict[int, float | None] = {row[0]: row[1] for row in held}
+        failures = [one for one in settlements if one.error_type is not None and one.execution.id in settled]
+        if failures:
+            await self._record_failures(failures, worker)
+        return settled
+
+    async def saw(self, user_ids: Collection[int]) -> None:
+        """Note that work of users was done just now."""
+        await self.session.execute(text("SET LOCAL synchronous_commit = off"))  # lost in a crash it is said again
+        await self.session.execute(_SAW, {"user_ids": sorted(user_ids)})
+
+    async def notify(self) -> None:
+        """Wake the schedulers at the commit, if anything may wait for what was settled."""
+        await self.session.execute(_NOTIFY)
 
     async def _record_failures(self, failures: Sequence[Settlement], worker: str) -> None:
-        if not failures:
-            return
         executions = [one.execution for one in failures]
         shared: dict[str, Any] = {
             **execution_keys(executions),
@@ -234,15 +271,15 @@ class LedgerRepository:
             },
         )
 
-    async def _count(self, settlements: Sequence[Settlement]) -> None:
-        users = [one for one in settlements if one.execution.user_id is not None]
+        users = [one for one in failures if one.execution.user_id is not None]
         if users:
             values = {"user_ids": [one.execution.user_id for one in users], "errors": [one.error for one in users]}
-            await self.session.execute(_STATUS, values)
+            await self.session.execute(_FAILED, values)
 
 
 def bell_keys(bells: Sequence[Bell]) -> dict[str, list[Any]]:
-    """Return the parameters by which a statement finds the executions of bells."""
+    """Return the parameters by which a statement finds the executions of bells, in the order of their ids."""
+    bells = sorted(bells, key=attrgetter("execution_id"))
     slots: list[datetime] = [bell.scheduled_for for bell in bells]
     return {
         "slots": slots,

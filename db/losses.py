@@ -18,7 +18,7 @@ _TAKE_BACK = text(
         SELECT scheduled_for, id, user_id, account_id, task_name, subject, attempt, generation, worker, executed_at,
                config_version, losses >= :deaths AS ends
         FROM service_task_execution
-        WHERE status = 'running' AND worker = ANY(CAST(:workers AS text[]))
+        WHERE is_open AND status = 'running' AND worker = ANY(CAST(:workers AS text[]))
         -- A frozen worker's open transaction holds its row: the next sweep takes that one.
         ORDER BY id FOR UPDATE SKIP LOCKED),
     noted AS (

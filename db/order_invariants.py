@@ -101,7 +101,7 @@ ORDER_INVARIANTS: tuple[tuple[str, str, str], ...] = (
           AND NOT EXISTS (SELECT FROM order_events v
                           WHERE v.order_id = o.id AND v.at > market_now() - interval '2 min')
           AND NOT EXISTS (SELECT FROM service_task_execution e
-                          WHERE e.status IN ('queued', 'running', 'retrying') AND e.user_id = o.user_id
+                          WHERE e.is_open AND NOT e.is_waiting AND e.user_id = o.user_id
                             AND e.account_id = o.account_id AND e.task_name IN ('submit', 'reconcile')
                             AND e.subject LIKE o.id || ':%')""",
     ),

@@ -44,7 +44,7 @@ _WAITING = text(
     SELECT e.task_name, concat_ws(' ', n.task, nullif(split_part(coalesce(n.subject, ''), ':', 1), '')) AS waits_for,
            count(*) AS executions
     FROM service_task_execution e CROSS JOIN LATERAL {NEEDS}
-    WHERE e.status = 'waiting' AND {_MINE.format("e.user_id")} AND NOT {MET.format(status="d.status = 'success'")}
+    WHERE e.is_waiting AND {_MINE.format("e.user_id")} AND NOT {MET.format(status="d.status = 'success'")}
     GROUP BY 1, 2 ORDER BY 1, 2
     """
 )
@@ -54,7 +54,7 @@ _QUEUED = text(
     SELECT queue, count(*) AS executions, min(id) AS oldest_id,
            min(coalesce(rung_at, created_at)) AS oldest_since
     FROM service_task_execution e
-    WHERE status IN ('queued', 'retrying') AND scheduled_for <= market_now() AND {_MINE.format("e.user_id")}
+    WHERE is_open AND status IN ('queued', 'retrying') AND scheduled_for <= market_now() AND {_MINE.format("e.user_id")}
     GROUP BY queue ORDER BY queue
     """
 )
@@ -78,7 +78,8 @@ _WORKERS = text(
     SELECT name, queues, extract(epoch FROM lease_until - now())::float8 AS lease_seconds,
            CASE WHEN gone_at IS NOT NULL
                 THEN greatest(extract(epoch FROM now() - gone_at), 0)::float8 END AS gone_seconds,
-           (SELECT count(*) FROM service_task_execution e WHERE e.status = 'running' AND e.worker = w.name) AS running
+           (SELECT count(*) FROM service_task_execution e
+            WHERE e.is_open AND e.status = 'running' AND e.worker = w.name) AS running
     FROM worker_processes w
     WHERE ended_at IS NULL AND lease_until > now() - interval '1 hour' ORDER BY name
     """

@@ -252,7 +252,7 @@ class ScheduleRepository:
         """Return the earliest moment at which a schedule or a queued follow-up becomes due."""
         query = text(
             "SELECT least((SELECT min(next_due_at) FROM schedules WHERE enabled AND isfinite(next_due_at)), "
-            "(SELECT min(scheduled_for) FROM service_task_execution WHERE status = 'queued' AND rung_at IS NULL)) AS at"
+            "(SELECT min(scheduled_for) FROM service_task_execution WHERE is_ringable)) AS at"
         )
         moment: datetime | None = (await self.session.execute(query)).scalar_one()
         return moment

@@ -10,7 +10,7 @@ from db.needs import MET, NEEDS
 
 _BELL = "task_name, queue, scheduled_for, id, generation"
 
-_LIVE = "d.status IN ('waiting', 'queued', 'running', 'retrying')"
+_LIVE = "d.is_open"
 # A row that wants the newest answer waits while the account is being asked once more.
 _ASKED_AGAIN = f"""
     n.newest AND n.account AND EXISTS (
@@ -24,7 +24,7 @@ _READY = text(
     UPDATE service_task_execution SET status = 'queued', rung_at = now()
     WHERE (scheduled_for, id) IN (
         SELECT e.scheduled_for, e.id FROM service_task_execution e
-        WHERE e.status = 'waiting' AND (e.useful_until IS NULL OR e.useful_until >= market_now())
+        WHERE e.is_waiting AND (e.useful_until IS NULL OR e.useful_until >= market_now())
           AND NOT EXISTS (SELECT FROM {NEEDS} WHERE NOT {MET.format(status="d.status = 'success'")} OR ({_ASKED_AGAIN}))
         ORDER BY e.id LIMIT :chunk FOR UPDATE OF e SKIP LOCKED)
     RETURNING {_BELL}
@@ -44,7 +44,7 @@ _HOPELESS = text(
                    bool_or(NOT n.repeats AND {MET.format(status="d.status IN ('failed', 'skipped', 'cancelled')")}
                            AND NOT {MET.format(status=_LIVE)}) AS over
             FROM {NEEDS} WHERE NOT {MET.format(status="d.status = 'success'")}) missing
-        WHERE e.status = 'waiting' AND (e.useful_until < market_now() OR missing.over)
+        WHERE e.is_waiting AND (e.useful_until < market_now() OR missing.over)
         ORDER BY e.id FOR UPDATE OF e SKIP LOCKED) hopeless
     WHERE service_task_execution.scheduled_for = hopeless.scheduled_for AND service_task_execution.id = hopeless.id
     RETURNING service_task_execution.id
@@ -57,7 +57,8 @@ _LATE = text(
     SET status = 'skipped', finished_at = now(), reason = 'late: useful until ' || useful_until
     WHERE (scheduled_for, id) IN (
         SELECT scheduled_for, id FROM service_task_execution
-        WHERE status IN ('queued', 'retrying') AND useful_until < market_now() ORDER BY id FOR UPDATE SKIP LOCKED)
+        WHERE is_open AND status IN ('queued', 'retrying') AND useful_until < market_now()
+        ORDER BY id FOR UPDATE SKIP LOCKED)
     RETURNING id
     """
 )
@@ -70,8 +71,8 @@ _SYNC = text(
     SELECT market_now(), 'order_sync', e.user_id, e.account_id, '', 'orders', 'queued', min(e.useful_until),
            market_now(), min(e.id)
     FROM service_task_execution e CROSS JOIN LATERAL {NEEDS}
-    WHERE e.status = 'waiting' AND n.account AND n.task = 'order_sync' AND n.after <= market_now()
-      AND NOT {MET.format(status="d.status IN ('waiting', 'queued', 'running', 'retrying', 'success')")}
+    WHERE e.is_waiting AND n.account AND n.task = 'order_sync' AND n.after <= market_now()
+      AND NOT {MET.format(status="(d.is_open OR d.status = 'success')")}
     GROUP BY e.user_id, e.account_id
     ON CONFLICT DO NOTHING
     RETURNING id
@@ -83,7 +84,7 @@ _DUE = text(
     UPDATE service_task_execution SET rung_at = now()
     WHERE (scheduled_for, id) IN (
         SELECT scheduled_for, id FROM service_task_execution
-        WHERE status IN ('queued', 'retrying') AND rung_at IS NULL AND scheduled_for <= market_now()
+        WHERE is_open AND rung_at IS NULL AND status IN ('queued', 'retrying') AND scheduled_for <= market_now()
           AND coalesce(next_attempt_at, '-infinity') <= now()
         ORDER BY id LIMIT :chunk FOR UPDATE SKIP LOCKED)
     RETURNING {_BELL}
@@ -98,7 +99,7 @@ _UNANSWERED = text(
     SET rung_at = now(), rings = rings + 1, generation = generation + CASE WHEN rings % 6 = 5 THEN 1 ELSE 0 END
     WHERE (scheduled_for, id) IN (
         SELECT scheduled_for, id FROM service_task_execution
-        WHERE status IN ('queued', 'retrying') AND rung_at < now() - make_interval(secs => :seconds)
+        WHERE is_open AND status IN ('queued', 'retrying') AND rung_at < now() - make_interval(secs => :seconds)
         ORDER BY id LIMIT :chunk FOR UPDATE SKIP LOCKED)
     RETURNING {_BELL}
     """
@@ -107,7 +108,7 @@ _UNANSWERED = text(
 _BUSY = text(
     """
     SELECT EXISTS (SELECT FROM service_task_execution
-                   WHERE status IN ('queued', 'running', 'retrying') AND scheduled_for <= market_now())
+                   WHERE is_open AND NOT is_waiting AND scheduled_for <= market_now())
         OR EXISTS (SELECT FROM schedules WHERE enabled
                    AND (firing_slot IS NOT NULL OR next_due_at IS NULL OR next_due_at <= market_now()))
     """
@@ -121,12 +122,12 @@ _OUTLOOK = text(
         EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
         EXISTS (SELECT FROM schedules
                 WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= market_now())) AS due,
-        EXISTS (SELECT FROM service_task_execution WHERE status = 'waiting') AS waiting,
+        EXISTS (SELECT FROM service_task_execution WHERE is_waiting) AS waiting,
         EXISTS (SELECT FROM service_task_execution
-                WHERE status IN ('queued', 'retrying') AND rung_at IS NULL AND scheduled_for <= market_now()
+                WHERE is_open AND rung_at IS NULL AND status IN ('queued', 'retrying') AND scheduled_for <= market_now()
                   AND coalesce(next_attempt_at, '-infinity') <= now()) AS unrung,
         EXISTS (SELECT FROM service_task_execution
-                WHERE status IN ('queued', 'running', 'retrying') AND scheduled_for <= market_now()) AS busy
+                WHERE is_open AND NOT is_waiting AND scheduled_for <= market_now()) AS busy
     FROM (SELECT 1) one LEFT JOIN market_clock c ON true
     """
 )

@@ -16,7 +16,7 @@ _LIVE_SERVICE = "EXISTS (SELECT FROM service_status WHERE service_running) AND N
 _OWNED = (
     ("orders", "id", "r.session_day >= :since"),
     ("positions", "id", "r.closed_at IS NULL"),
-    ("service_task_execution", "id", "r.status IN ('waiting', 'queued', 'running', 'retrying')"),
+    ("service_task_execution", "id", "r.is_open"),
     ("schedule_subscriptions", "id", "true"),
     ("paper_books", "account_id", "true"),
     ("cash_entries", "id", "r.kind = 'deposit'"),
@@ -41,7 +41,7 @@ WORK_INVARIANTS: tuple[tuple[str, str, str], ...] = (
         "an execution is past its deadline or its time limit and not over: is a scheduler running?",
         """
         SELECT id AS execution_id, task_name, account_id, status, useful_until, executed_at FROM service_task_execution
-        WHERE status IN ('waiting', 'queued', 'running', 'retrying')
+        WHERE is_open
           AND ((status <> 'running' AND useful_until < market_now() - interval '30 min'
                 AND created_at < now() - interval '10 min')
                OR (status = 'running' AND executed_at < now() - interval '2 hours'))""",
@@ -51,7 +51,7 @@ WORK_INVARIANTS: tuple[tuple[str, str, str], ...] = (
         "an execution runs in a worker whose lease is over: no sweep took it back, start a scheduler",
         """
         SELECT e.id AS execution_id, e.task_name, e.worker, e.executed_at FROM service_task_execution e
-        WHERE e.status = 'running' AND e.executed_at < now() - interval '15 seconds' AND NOT EXISTS (
+        WHERE e.is_open AND e.status = 'running' AND e.executed_at < now() - interval '15 seconds' AND NOT EXISTS (
             SELECT FROM worker_processes w WHERE w.name = e.worker AND w.ended_at IS NULL
               AND coalesce(w.gone_at, w.lease_until) > now() - interval '15 seconds')""",
     ),

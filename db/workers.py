@@ -38,7 +38,7 @@ def application_of(name: str) -> str:
 
 _REGISTER = text(
     "INSERT INTO worker_processes (name, host, pid, queues, lease_until) "
-    "VALUES (:name, :host, :pid, :queues, now() + make_interval(secs => :seconds))"
+    "VALUES (:name, :host, :pid, :queues, now() + make_interval(secs => :seconds)) ON CONFLICT (name) DO NOTHING"
 )
 _RENEW = text(
     "UPDATE worker_processes SET lease_until = now() + make_interval(secs => :seconds) "
@@ -46,7 +46,7 @@ _RENEW = text(
 )
 _EXPIRE = text(
     "UPDATE worker_processes SET lease_until = least(lease_until, now()), gone_at = now() "
-    "WHERE name = :name AND ended_at IS NULL"
+    "WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NULL AND gone_at IS NULL"
 )
 _DEAD = text(
     "SELECT name FROM worker_processes WHERE ended_at IS NULL "
@@ -58,7 +58,8 @@ _LOCK = text(
 )
 _END = text(
     "UPDATE worker_processes p SET ended_at = now() WHERE p.name = ANY(CAST(:names AS text[])) AND p.ended_at IS NULL "
-    "AND NOT EXISTS (SELECT FROM service_task_execution e WHERE e.status = 'running' AND e.worker = p.name) "
+    "AND NOT EXISTS (SELECT FROM service_task_execution e "
+    "WHERE e.is_open AND e.status = 'running' AND e.worker = p.name) "
     "RETURNING p.name"
 )
 # A frozen process leaves its transactions open, and with them the rows it holds: who is dead loses them.
@@ -73,7 +74,7 @@ _OVERDUE = text(
     """
     SELECT DISTINCT e.worker FROM service_task_execution e
     JOIN unnest(CAST(:tasks AS text[]), CAST(:seconds AS float8[])) AS t(task_name, seconds) USING (task_name)
-    WHERE e.status = 'running' AND e.worker = ANY(CAST(:names AS text[]))
+    WHERE e.is_open AND e.rung_at IS NOT NULL AND e.status = 'running' AND e.worker = ANY(CAST(:names AS text[]))
       AND e.executed_at < now() - make_interval(secs => t.seconds)
     """
 )
@@ -86,7 +87,7 @@ class WorkerRepository:
         self.session = session
 
     async def register(self, name: str, host: str, pid: int, queues: str, seconds: float) -> None:
-        """Add a process that is about to take work, with its first lease."""
+        """Add a process that is about to take work, with its first lease; a name that is there is left as it is."""
         values = {"name": name, "host": host, "pid": pid, "queues": queues, "seconds": seconds}
         await self.session.execute(_REGISTER, values)
 
@@ -95,9 +96,9 @@ class WorkerRepository:
         rows = await self.session.execute(_RENEW, {"names": list(names), "seconds": seconds})
         return set(rows.scalars())
 
-    async def expire(self, name: str) -> None:
-        """End a lease now: the supervisor has seen the process end."""
-        await self.session.execute(_EXPIRE, {"name": name})
+    async def expire(self, *names: str) -> None:
+        """End leases now: the supervisor has seen the processes end."""
+        await self.session.execute(_EXPIRE, {"names": list(names)})
 
     async def dead(self, *, patient: bool) -> list[str]:
         """Return processes that are gone, or whose lease ran out, and whose work was not all taken back yet.

@@ -22,7 +22,7 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     "Configuration": ("user_trading_config", "user_trading_config_versions", "parameter_sets"),
     "Schedules and executions": (
         "schedules", "schedule_subscriptions", "service_task_execution", "execution_attempts", "execution_counts",
-        "worker_processes", "scheduler_processes",
+        "worker_processes", "scheduler_processes", "healings",
     ),
     "Market": (
         "market_clock", "market_calendars", "market_sessions", "market_days", "bars", "price_days",

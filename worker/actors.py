@@ -1,16 +1,14 @@
 """The table's actors, bound to their steps: what a message's name runs, on which queue, within which limit."""
 
-import time
 from collections.abc import Awaitable, Callable
 
-import dramatiq
 import structlog
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from db.executions import Execution, Fenced
-from worker.ledger import Ledger
-from worker.messages import TASKS, Task
+from worker.messages import TASKS
 from worker.outcome import Outcome
+from worker.queue.actor import Perform, StepActor
 from worker.queue.broker import QueueBroker
 from worker.resources import CurrentResources, Resources
 from worker.steps.analysis import analysis
@@ -53,41 +51,36 @@ log = structlog.get_logger(__name__)
 def declare_actors(broker: QueueBroker, resources: CurrentResources) -> None:
     """Declare every actor of the table on a process's broker."""
     for task in TASKS.values():
-        run = _runner(task, STEPS[task.name], resources, broker.ledger)
-        limit_ms = task.limit_seconds * 1000
-        dramatiq.actor(actor_name=task.name, queue_name=task.queue, broker=broker, time_limit=limit_ms)(run)
+        perform = performer(STEPS[task.name], resources)
+        StepActor(perform, broker=broker, actor_name=task.name, queue_name=task.queue, limit_seconds=task.limit_seconds)
 
 
-def _runner(
-    task: Task, step: Step, resources: CurrentResources, ledger: Ledger
-) -> Callable[[int, str, int], Awaitable[None]]:
-    async def run(execution_id: int, scheduled_for: str, generation: int) -> None:
-        key = f"{execution_id}.{generation}"
-        execution = ledger.held[key]
-        facts = {
-            "user_id": execution.user_id,
-            "account_id": execution.account_id,
-            "subject": execution.subject,
-            "attempt": execution.attempt,
-            "generation": generation,
-        }
-        with bound_contextvars(execution_id=execution_id, task=task.name, slot=scheduled_for, message_id=key, **facts):
-            await _run(step, resources, ledger, key, execution)
+def performer(step: Step, resources: CurrentResources) -> Perform:
+    """Return what performs a step with this process's resources, its log lines bound to the execution."""
 
-    return run
+    async def perform(execution: Execution) -> Outcome:
+        bind_contextvars(
+            execution_id=execution.id,
+            task=execution.task_name,
+            slot=execution.scheduled_for.isoformat(),
+            message_id=f"{execution.id}.{execution.generation}",
+            user_id=execution.user_id,
+            account_id=execution.account_id,
+            subject=execution.subject,
+            attempt=execution.attempt,
+            generation=execution.generation,
+        )
+        try:
+            outcome = await step(await resources.at(execution.calendar_at), execution)
+        except Fenced:
+            log.warning("execution_fenced")
+            raise
+        except Exception:
+            log.exception("execution_raised")
+            raise
+        # A success is told by its row; a line of the same words would cost more than the work of a quiet one.
+        if outcome.status != "success":
+            log.info("execution_ended", status=outcome.status, reason=outcome.reason)
+        return outcome
 
-
-async def _run(step: Step, resources: CurrentResources, ledger: Ledger, key: str, execution: Execution) -> None:
-    began = time.perf_counter()
-    try:
-        outcome = await step(await resources.at(execution.calendar_at), execution)
-    except Fenced:
-        log.warning("execution_fenced")
-    except Exception as error:
-        settlement = ledger.recorder.error(execution, error, time.perf_counter() - began)
-        log.exception("execution_raised", status=settlement.status)
-        ledger.record(key, settlement)
-    else:
-        seconds = time.perf_counter() - began
-        ledger.record(key, ledger.recorder.outcome(execution, outcome, seconds))
-        log.info("execution_ended", status=outcome.status, reason=outcome.reason, seconds=round(seconds, 4))
+    return perform

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -18,7 +19,6 @@ import structlog
 from dramatiq import Worker
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.logging import get_logger
-from dramatiq.middleware import TimeLimit
 
 from adapters.prices.base import PriceSourceError
 from config.logs import hide_in_text
@@ -30,9 +30,10 @@ from worker.actors import declare_actors
 from worker.bells.ringing import Bells
 from worker.ledger import Ledger
 from worker.log_writer import open_logs
-from worker.middleware.interrupts import Interrupts
+from worker.promoting import Promoter
 from worker.queue.broker import QueueBroker
 from worker.resources import open_resources
+from worker.room import Room
 
 # Linux: the kernel tells the child when its parent is gone.
 PR_SET_PDEATHSIG = 1
@@ -43,6 +44,7 @@ GC_THRESHOLD = 20_000
 # How long an idle read blocks: the longest a quiet process takes to hear that it shall stop.
 IDLE_MS = 500
 LOOP_BOOT_SECONDS = 5.0
+STOCK_THREADS = 2
 # A process opens five connections at most; the fifth is its log's.
 POOL_SIZE = 4
 
@@ -62,20 +64,31 @@ class Process:
         self.database = Database(make_engine(urls.sqlalchemy, POOL_SIZE, application_of(name)))
         self.bells = Bells(urls.redis)
         resources = self._run(open_resources(self.database, _prices(settings)))
-        self.ledger = Ledger(self.database, self.bells, name, self.loop.loop, hide_in_text)
-        middleware = [TimeLimit(interval=1000), Interrupts(self.ledger)]
-        self.broker = QueueBroker(urls.redis, name, middleware, self.ledger, threads)
+        self.room = Room(threads)
+        share = settings.worker.share
+        self.ledger = Ledger(self.database, self.bells, name, self.loop.loop, hide_in_text, self.room, share)
+        self.broker = QueueBroker(urls.redis, name, self.ledger, self.room)
         declare_actors(self.broker, resources)
-        self.worker = Worker(self.broker, queues=set(queues), worker_threads=threads, worker_timeout=IDLE_MS)
+        self.promoter = Promoter(self.bells)
+        # Dramatiq's threads run what is not of our table: a few are enough.
+        self.worker = Worker(self.broker, queues=set(queues), worker_threads=STOCK_THREADS, worker_timeout=IDLE_MS)
 
     def start(self) -> None:
         """Begin to take work."""
+        self._run(self.broker.runner.open())
+        self._run(self.promoter.open())
         self.broker.emit_after("process_boot")
         self.worker.start()
 
     def stop(self) -> None:
         """Finish or hand back what was taken, settle it, and close."""
-        self.worker.stop(timeout=int(self.settings.worker.shutdown_seconds * 1000))
+        self.room.close()
+        began, seconds = time.monotonic(), self.settings.worker.shutdown_seconds
+        self._run(self.broker.runner.close(seconds))
+        left = max(seconds - (time.monotonic() - began), 0.0)
+        # Its threads have as long as the steps had; its consumers wait for nothing longer than a read.
+        self.worker.stop(timeout=int(max(left, IDLE_MS / 1000 + 1) * 1000))
+        self._run(self.promoter.close())
         self.ledger.close(LEDGER_SECONDS)
         self._run(self._close())
         self.loop.stop()  # type: ignore[no-untyped-call]

@@ -1,178 +1,240 @@
-"""Claims and settles executions in batches for one worker process: Postgres first, then Redis."""
+"""One process's executions between their claim and their end: claimed in batches, held, handed back or settled."""
 
 import asyncio
 import os
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
-from dramatiq.broker import MessageProxy
-from redis.exceptions import RedisError
 from sqlalchemy.exc import DBAPIError
 
-from db.claims import LedgerRepository, Settlement
+from db.claims import LedgerRepository, Settlement, Standing
 from db.errors import is_temporary
 from db.executions import Bell, Execution
 from db.hand_backs import HandBackRepository
 from db.transaction import Database
 from worker.bells.ringing import Bells
-from worker.record import Hide, Recorder, is_unstorable
-from worker.wire import message_id
+from worker.record import Hide, Recorder
+from worker.room import Room
+from worker.settling import RETRY_SECONDS, Ended, Settler
 
 log = structlog.get_logger(__name__)
 
-# While Postgres is away settling is tried again this often; the outcomes stay in memory, one a thread at most.
-RETRY_SECONDS = 0.5
 CLAIM_SECONDS = 30.0
 # A step may be inside a transaction at the moment it is interrupted: it is tried again after RETRY_SECONDS.
 INTERRUPT_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Won:
-    """What a claim brought: message ids to run, and those whose execution may only run alone."""
+class Held:
+    """An execution that this process has claimed, and the message it came by. alone: nothing runs beside it."""
 
-    ids: frozenset[str]
-    alone: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
+    execution: Execution
     queue: str
-    message_id: str
-    settlement: Settlement | None
-    then: Callable[[], None] | None = None
+    redis_id: str
+    alone: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its execution and generation."""
+        return f"{self.execution.id}.{self.execution.generation}"
+
+
+@dataclass(slots=True)
+class Claim:
+    """What a claim brought, by Redis id: won; alone, what may only run alone; locked; dropped, with the reason."""
+
+    won: list[Held] = field(default_factory=list)
+    alone: set[str] = field(default_factory=set)
+    locked: list[str] = field(default_factory=list)
+    dropped: dict[str, str] = field(default_factory=dict)
 
 
 class Ledger:
-    """One process's open executions. `claim`, `finish` and the rest are called from Dramatiq's threads.
+    """One process's open executions. `claim` and what names messages are called from any thread, the rest on the loop.
 
-    refused: claims that failed, for want of a lease or of Postgres. hide: takes secrets out of what is recorded.
+    refused: claims that failed, for want of a lease or of Postgres. share: how many of a user's executions a queue may
+    have on Redis. hide: takes secrets out of what is recorded.
     """
 
     def __init__(
-        self, database: Database, bells: Bells, worker: str, loop: asyncio.AbstractEventLoop, hide: Hide
+        self,
+        database: Database,
+        bells: Bells,
+        worker: str,
+        loop: asyncio.AbstractEventLoop,
+        hide: Hide,
+        room: Room,
+        share: int,
     ) -> None:
-        self.database, self.bells, self.worker, self.loop = database, bells, worker, loop
+        self.database, self.bells, self.worker, self.loop, self.room = database, bells, worker, loop, room
         self.recorder = Recorder(hide)
-        self.held: dict[str, Execution] = {}
-        self.settlements: dict[str, Settlement] = {}
+        self.held: dict[str, Held] = {}
         self.refused = 0
-        self._finished: list[_Finished] = []
+        self._known: dict[str, set[str]] = defaultdict(set)
+        self._back = threading.Event()
+        self._back.set()
         self._doubtful: list[Bell] = []
-        self._wake = asyncio.Event()
-        self._settled = asyncio.Event()
-        self._closing = False
-        self._settling = asyncio.run_coroutine_threadsafe(self._settle_until_closed(), loop)
+        self._resolving = asyncio.Lock()
+        self.settler = Settler(database, bells, worker, self.recorder, self._over, self.forget, share)
+        self._settling = asyncio.run_coroutine_threadsafe(self.settler.run(), loop)
         self._settling.add_done_callback(_end_process_on_error)
 
-    def claim(self, bells: Sequence[Bell], *, alone: bool = False) -> Won:
-        """Claim executions and hold them for their actors.
+    # Messages, by their ids on Redis.
+
+    def know(self, queue: str, ids: Collection[str]) -> None:
+        """Take note of messages that were fetched."""
+        self._known[queue].update(ids)
+
+    def known(self, queue: str) -> set[str]:
+        """Return the messages of a queue that this process has."""
+        return self._known[queue].copy()
+
+    def forget(self, queue: str, ids: Collection[str]) -> None:
+        """Take note that messages are no longer this process's."""
+        self._known[queue].difference_update(ids)
+
+    def acknowledge(self, queue: str, ids: Sequence[str]) -> None:
+        """Acknowledge messages that have no execution to settle."""
+        if ids:
+            ended = [Ended(queue, id_) for id_ in ids]
+            self.loop.call_soon_threadsafe(self.settler.add, ended)
+
+    def drop(self, queue: str, ids: Mapping[str, str]) -> None:
+        """Acknowledge messages whose execution needs nothing. ids: each with the reason."""
+        if ids:
+            reasons: dict[str, int] = defaultdict(int)
+            for reason in ids.values():
+                reasons[reason] += 1
+            log.info("messages_dropped", queue=queue, count=len(ids), **reasons)
+            self.acknowledge(queue, list(ids))
+
+    # Claims.
+
+    def wait_until_back(self, seconds: float) -> bool:
+        """Wait while Postgres is away. Returns whether it is there."""
+        return self._back.wait(seconds)
+
+    def claim(self, queue: str, messages: Sequence[tuple[str, Bell]], *, alone: bool = False) -> Claim:
+        """Claim the executions of messages, given with their ids on Redis, and hold them.
 
         alone: nothing else runs in this process, so that an execution whose worker died before may be taken too. What
         ran until now is settled first: it would be lost with it. Raises what the database raised; then nothing is held,
-        and what may have been won is handed back.
+        and what may have been won is handed back before the next claim.
         """
-        if not bells:
-            return Won(frozenset(), frozenset())
-        claiming = asyncio.run_coroutine_threadsafe(self._claim(bells, alone), self.loop)
+        claiming = asyncio.run_coroutine_threadsafe(self._claim(queue, messages, alone), self.loop)
         try:
-            won, suspects = claiming.result(CLAIM_SECONDS)
+            return claiming.result(CLAIM_SECONDS)
         except BaseException:
             claiming.cancel()
+            raise
+
+    async def _claim(self, queue: str, messages: Sequence[tuple[str, Bell]], alone: bool) -> Claim:
+        if alone:
+            await self.settler.settled()
+        bells = [bell for _, bell in messages]
+        await self.resolve()
+        try:
+            async with self.database.transaction(None) as session:
+                ledger = LedgerRepository(session)
+                won, late = await ledger.claim(bells, self.worker, alone=alone)
+                # Nearly every claim wins all it asked for; only else is it worth asking why.
+                standings = await ledger.standings(bells) if len(won) < len(bells) else {}
+        except BaseException as error:
             self.refused += 1
             self._doubtful += bells
-            self.loop.call_soon_threadsafe(self._wake.set)
+            self._note_away(error)
             raise
-        keys = {f"{execution.id}.{execution.generation}": execution for execution in won}
-        self.held.update(keys)
-        return Won(frozenset(keys), frozenset(message_id(bell) for bell in suspects))
+        return self._hold(queue, messages, won, late, standings, alone)
 
-    def record(self, key: str, settlement: Settlement) -> None:
-        """Note how a held execution ended, before its message is finished."""
-        self.settlements[key] = settlement
+    def _hold(
+        self,
+        queue: str,
+        messages: Sequence[tuple[str, Bell]],
+        won: Sequence[Execution],
+        late: Collection[str],
+        standings: Mapping[str, Standing],
+        alone: bool,
+    ) -> Claim:
+        executions = {f"{one.id}.{one.generation}": one for one in won}
+        claim = Claim()
+        for id_, bell in messages:
+            key = f"{bell.execution_id}.{bell.generation}"
+            if (execution := executions.get(key)) is not None:
+                held = self.held[key] = Held(execution, queue, id_, alone)
+                claim.won.append(held)
+            elif key in late:
+                claim.dropped[id_] = "late"
+            elif not (standing := standings[key]).is_claimable:
+                is_copy = standing.status in ("queued", "retrying", "running")
+                claim.dropped[id_] = "copy" if is_copy else standing.status or "unknown"
+            elif standing.is_suspect and not alone:
+                claim.alone.add(id_)
+            else:
+                claim.locked.append(id_)
+        return claim
 
-    def finish(self, message: MessageProxy, then: Callable[[], None] | None = None) -> None:
-        """Queue a message's outcome for the next batch; without one the message is only acknowledged.
+    # Ends.
 
-        then: called on the event loop when the outcome is committed.
-        """
-        key = message.message_id
-        self.held.pop(key, None)
-        settlement = self.settlements.pop(key, None)
-        self._add(_Finished(message.queue_name, message.options["redis_message_id"], settlement, then))
+    def finish(self, held: Held, settlement: Settlement | None) -> None:
+        """Queue how a held execution ended for the next batch; without a settlement it was fenced."""
+        self.held.pop(held.key, None)
+        self.settler.add([Ended(held.queue, held.redis_id, settlement, places=self._places(held))])
 
-    def drop(self, queue: str, ids: Sequence[str]) -> None:
-        """Acknowledge messages whose execution needs nothing: copies, cancelled and late ones."""
-        for id_ in ids:
-            self._add(_Finished(queue, id_, None))
-
-    def hand_back(self, messages: Sequence[MessageProxy]) -> None:
+    def hand_back(self, helds: Sequence[Held]) -> None:
         """Queue again, under a new generation, executions that were claimed and never began."""
-        held = [self.held.pop(message.message_id, None) for message in messages]
-        self._doubtful += [_bell(execution) for execution in held if execution is not None]
-        for message in messages:
-            self._add(_Finished(message.queue_name, message.options["redis_message_id"], None))
+        for held in helds:
+            self.held.pop(held.key, None)
+        self._doubtful += [_bell(held) for held in helds]
+        self.settler.add([Ended(held.queue, held.redis_id, places=self._places(held)) for held in helds])
+        self._handing_back = self.loop.create_task(self._resolve_soon())
+
+    async def resolve(self) -> None:
+        """Give back what was won without being told, or never began. Raises what the database raised."""
+        async with self._resolving:
+            doubtful, self._doubtful = self._doubtful, []
+            # What was claimed since, under the same generation, is held and no doubt.
+            given_back = [bell for bell in doubtful if f"{bell.execution_id}.{bell.generation}" not in self.held]
+            if not given_back:
+                return
+            try:
+                async with self.database.transaction(None) as session:
+                    await HandBackRepository(session).hand_back(given_back, self.worker)
+                    await LedgerRepository(session).notify()
+            except BaseException as error:
+                self._doubtful += given_back
+                self._note_away(error)
+                raise
+
+    async def _resolve_soon(self) -> None:
+        try:
+            await self.resolve()
+        except (DBAPIError, OSError) as error:
+            log.warning("postgres_away", error=str(error), doing="hand executions back")
 
     def close(self, seconds: float) -> None:
         """Settle what is left and give back what still runs, for so long at most.
 
         What Postgres does not take runs again under a new generation.
         """
-        self._closing = True
-        self.loop.call_soon_threadsafe(self._wake.set)
-        interrupting = asyncio.run_coroutine_threadsafe(self._interrupt(list(self.held.values())), self.loop)
+        closing = asyncio.run_coroutine_threadsafe(self._close(), self.loop)
         try:
-            self._settling.result(seconds)
-            interrupting.result(seconds)
+            closing.result(seconds)
         except TimeoutError:
-            log.warning("outcomes_dropped", count=len(self._finished), reason="Postgres did not come back in time")
+            log.warning("outcomes_dropped", count=self.settler.left, reason="Postgres did not come back in time")
+            closing.cancel()
             self._settling.cancel()
-            interrupting.cancel()
 
-    def _add(self, finished: _Finished) -> None:
-        self._finished.append(finished)
-        self.loop.call_soon_threadsafe(self._wake_settling)
+    async def _close(self) -> None:
+        self.settler.end()
+        await asyncio.gather(asyncio.wrap_future(self._settling), self._interrupt(), self._resolve_soon())
 
-    def _wake_settling(self) -> None:
-        self._settled.clear()
-        self._wake.set()
-
-    async def _claim(self, bells: Sequence[Bell], alone: bool) -> tuple[list[Execution], list[Bell]]:
-        if alone:
-            await self._settled.wait()
-        async with self.database.transaction(None) as session:
-            ledger = LedgerRepository(session)
-            won = await ledger.claim(bells, self.worker, alone=alone)
-            # Nearly every claim wins all it asked for; only else is it worth asking why.
-            suspects = await ledger.suspects(bells) if len(won) < len(bells) and not alone else []
-            return won, suspects
-
-    async def _settle_until_closed(self) -> None:
-        while not (self._closing and not self._finished and not self._doubtful):
-            if not self._finished and not self._doubtful:
-                self._settled.set()
-            await self._wake.wait()
-            self._wake.clear()
-            doubtful, self._doubtful = self._doubtful, []
-            batch, self._finished = self._finished, []
-            try:
-                await self._hand_back(doubtful)
-                doubtful = []
-                await self._settle_batch(batch)
-                _tell(batch)
-            except Exception:
-                # Nothing may end this loop while the process takes work: put everything back and go on.
-                log.exception("settle_failed", outcomes=len(batch))
-                self._doubtful += doubtful
-                self._finished = batch + self._finished
-                await asyncio.sleep(RETRY_SECONDS)
-                self._wake.set()
-
-    async def _interrupt(self, executions: list[Execution]) -> None:
+    async def _interrupt(self) -> None:
         """Queue again what did not end in time. From then on its step is fenced, whatever it still does."""
+        executions = [held.execution for held in self.held.values()]
         for _ in range(INTERRUPT_TRIES if executions else 0):
             try:
                 async with self.database.transaction(None) as session:
@@ -181,65 +243,50 @@ class Ledger:
                 log.warning("postgres_away", error=str(error), interrupting=len(executions))
                 ended = set()
             log.warning("executions_interrupted", executions=sorted(ended))
-            for one in executions:
-                if one.id in ended:
-                    self.held.pop(f"{one.id}.{one.generation}", None)
             executions = [one for one in executions if one.id not in ended]
             if not executions:
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
-    async def _hand_back(self, bells: Sequence[Bell]) -> None:
-        if bells:
-            async with self.database.transaction(None) as session:
-                await HandBackRepository(session).hand_back(bells, self.worker)
+    def _places(self, held: Held) -> int:
+        return self.room.places if held.alone else 1
 
-    async def _settle_batch(self, batch: list[_Finished]) -> None:
-        settlements = [one.settlement for one in batch if one.settlement is not None]
-        bells = await self._commit(settlements) if settlements else []
-        by_queue: dict[str, list[str]] = defaultdict(list)
-        for one in batch:
-            by_queue[one.queue].append(one.message_id)
-        try:
-            for queue, ids in by_queue.items():
-                await self.bells.acknowledge(self.worker, queue, ids)
-            await self.bells.ring(bells)
-        except (RedisError, OSError) as error:
-            # The rows are settled; a message that stays is a copy, and what was not rung the sweep rings.
-            log.warning("redis_away", error=str(error), unacknowledged=len(batch), unrung=len(bells))
+    def _over(self, ended: Sequence[Ended]) -> None:
+        """Take note of what was settled: its places are free."""
+        ended_by_queue: dict[str, int] = defaultdict(int)
+        for one in ended:
+            if one.places > 1:
+                self.room.give_whole(one.queue)
+            elif one.places:
+                ended_by_queue[one.queue] += 1
+        for queue, count in ended_by_queue.items():
+            self.room.give(queue, count, ended=True)
 
-    async def _commit(self, settlements: list[Settlement]) -> list[Bell]:
-        """Commit a batch, waiting while Postgres is away. A repeated commit changes nothing: the rows have ended."""
-        while True:
+    # Postgres away.
+
+    def _note_away(self, error: BaseException) -> None:
+        if self._back.is_set() and isinstance(error, Exception) and is_temporary(error):
+            log.warning("postgres_away", error=str(error), doing="claim")
+            self._back.clear()
+            self._looking = self.loop.create_task(self._look_for_postgres())
+
+    async def _look_for_postgres(self) -> None:
+        """Let nobody fetch until Postgres answers again."""
+        while not self.settler.is_ending:
+            await asyncio.sleep(RETRY_SECONDS)
             try:
-                async with self.database.transaction(None) as session:
-                    return await LedgerRepository(session).settle(settlements, self.worker)
-            except (DBAPIError, OSError, ValueError, TypeError) as error:
-                if not is_temporary(error):
-                    return await self._commit_apart(settlements, error)
-                log.warning("postgres_away", error=str(error), unsettled=len(settlements))
-                await asyncio.sleep(RETRY_SECONDS)
-
-    async def _commit_apart(self, settlements: list[Settlement], error: Exception) -> list[Bell]:
-        """Split a batch refused for its data until the bad outcome stands alone and ends failed."""
-        if len(settlements) == 1:
-            [alone] = settlements
-            log.warning("outcome_unstorable", execution_id=alone.execution.id, error=str(error))
-            if is_unstorable(alone):
-                return []  # its row stays with this process's lease and comes back with it
-            return await self._commit([self.recorder.unstorable(alone, error)])
-        half = len(settlements) // 2
-        return [*await self._commit(settlements[:half]), *await self._commit(settlements[half:])]
+                async with self.database.transaction(None):
+                    pass
+                await self.resolve()
+            except Exception:  # noqa: BLE001, S112  # whatever it is, it is asked again
+                continue
+            break
+        self._back.set()
 
 
-def _tell(batch: Sequence[_Finished]) -> None:
-    for one in batch:
-        if one.then is not None:
-            one.then()
-
-
-def _bell(execution: Execution) -> Bell:
-    return Bell(execution.task_name, "", execution.scheduled_for, execution.id, execution.generation)
+def _bell(held: Held) -> Bell:
+    execution = held.execution
+    return Bell(execution.task_name, held.queue, execution.scheduled_for, execution.id, execution.generation)
 
 
 def _end_process_on_error(settling: "Future[None]") -> None:

@@ -36,13 +36,15 @@ class Recorder:
 
     def outcome(self, execution: Execution, outcome: Outcome, seconds: float) -> Settlement:
         """Return what to write for a step that returned."""
+        if not outcome.details and not outcome.reason:
+            return Settlement(execution, outcome.status, seconds, "{}")  # as most are: nothing to look through
         reason = self._clean(outcome.reason) or None
         return Settlement(execution, outcome.status, seconds, self._details(outcome.details), reason)
 
     def error(self, execution: Execution, error: BaseException, seconds: float) -> Settlement:
         """Return what to write for a step that raised: another attempt where the task allows one, else failed."""
         task = TASKS[execution.task_name]
-        again = _may_pass(error) and execution.attempt < task.attempts
+        again = passes_as(error) in task.again and execution.attempt < task.attempts
         return Settlement(
             execution,
             "retrying" if again else "failed",
@@ -91,6 +93,12 @@ def is_unstorable(settlement: Settlement) -> bool:
     return settlement.reason == UNSTORABLE
 
 
-def _may_pass(error: BaseException) -> bool:
-    """Tell whether the same work may succeed later. Everything else ends the execution."""
-    return isinstance(error, (Retry, PriceSourceError, TimedOut)) or is_temporary(error)
+def passes_as(error: BaseException) -> str | None:
+    """Return by which word of `PASSING` an error may pass by itself, None for one that never does."""
+    if isinstance(error, Retry):
+        return "asked"
+    if isinstance(error, PriceSourceError):
+        return "source"
+    if isinstance(error, TimedOut):
+        return "timeout"
+    return "database" if is_temporary(error) else None

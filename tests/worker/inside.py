@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-import dramatiq
 from dramatiq import Worker
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
 from dramatiq.logging import get_logger
@@ -14,15 +13,16 @@ from config.logs import hide_in_text
 from config.servers import ServerUrls
 from db.engine import make_engine
 from db.transaction import Database
-from worker.actors import _runner
+from worker.actors import performer
 from worker.bells.ringing import Bells
 from worker.ledger import Ledger
-from worker.messages import TASKS
-from worker.middleware.interrupts import Interrupts
 from worker.outcome import Outcome
+from worker.queue.actor import StepActor
 from worker.queue.broker import QueueBroker
+from worker.room import Room
 
 Step = Callable[..., Awaitable[Outcome]]
+SHARE = 8
 
 
 class NoResources:
@@ -33,13 +33,13 @@ class NoResources:
 
 
 @contextmanager
-def open_ledger(urls: ServerUrls, name: str = "w1") -> Iterator[Ledger]:
+def open_ledger(urls: ServerUrls, name: str = "w1", threads: int = 4) -> Iterator[Ledger]:
     """Open a ledger on an event loop of its own, and close it."""
     loop = EventLoopThread(get_logger("loop"))  # type: ignore[no-untyped-call]
     loop.start(timeout=5)
     set_event_loop_thread(loop)
     database, bells = Database(make_engine(urls.sqlalchemy)), Bells(urls.redis)
-    ledger = Ledger(database, bells, name, loop.loop, hide_in_text)
+    ledger = Ledger(database, bells, name, loop.loop, hide_in_text, Room(threads), SHARE)
     try:
         yield ledger
     finally:
@@ -53,14 +53,31 @@ def open_ledger(urls: ServerUrls, name: str = "w1") -> Iterator[Ledger]:
 @contextmanager
 def running_worker(urls: ServerUrls, step: Step, name: str = "w1", threads: int = 4) -> Iterator[Ledger]:
     """Run Dramatiq's worker with one step for the task `prices`."""
-    with open_ledger(urls, name) as ledger:
-        broker = QueueBroker(urls.redis, name, [Interrupts(ledger)], ledger, threads)
-        run = _runner(TASKS["prices"], step, NoResources(), ledger)  # type: ignore[arg-type]
-        dramatiq.actor(actor_name="prices", queue_name="default", broker=broker)(run)
-        process = Worker(broker, queues={"default"}, worker_threads=threads, worker_timeout=200)
+    with running_broker(urls, step, name, threads) as broker:
+        yield broker.ledger
+
+
+@contextmanager
+def running_broker(
+    urls: ServerUrls,
+    step: Step,
+    name: str = "w1",
+    threads: int = 4,
+    declare: Callable[[QueueBroker], object] = lambda _: None,
+) -> Iterator[QueueBroker]:
+    """Run Dramatiq's worker with one step for the task `prices`. declare: adds actors and middleware of its own."""
+    with open_ledger(urls, name, threads) as ledger:
+        broker = QueueBroker(urls.redis, name, ledger, ledger.room)
+        perform = performer(step, NoResources())  # type: ignore[arg-type]
+        StepActor(perform, broker=broker, actor_name="prices", queue_name="default", limit_seconds=60.0)
+        declare(broker)
+        process = Worker(broker, queues={"default"}, worker_threads=2, worker_timeout=200)
+        asyncio.run_coroutine_threadsafe(broker.runner.open(), ledger.loop).result(5)
         process.start()
         try:
-            yield ledger
+            yield broker
         finally:
+            ledger.room.close()
+            asyncio.run_coroutine_threadsafe(broker.runner.close(5), ledger.loop).result(10)
             process.stop(timeout=5000)
             broker.client.close()

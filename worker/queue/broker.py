@@ -1,34 +1,58 @@
-"""Dramatiq's Redis broker with our consumer: messages reach a worker thread only after their execution was claimed."""
+"""Dramatiq's Redis broker with our consumer: an execution runs only after its row was claimed."""
+
+from functools import partial
+from typing import Any
 
 import redis
+from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import Middleware
+from dramatiq.middleware import AgeLimit, Callbacks, Middleware, Pipelines
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.bells.keys import NAMESPACE
+from worker.bells.threads import ThreadBells
 from worker.ledger import Ledger
+from worker.queue.actor import ThreadRetries, ThreadShutdown, ThreadTimeLimit
 from worker.queue.consumer import ClaimingConsumer
+from worker.queue.fetching import Fetching
+from worker.queue.runner import Runner
 from worker.room import Room
 
 SOCKET_SECONDS = 10.0
 
 
-class QueueBroker(RedisBroker):
-    """A worker process's view of the queues. name: the process's own, under which it claims."""
+def stock_middleware() -> list[Middleware]:
+    """Return Dramatiq's default middleware in its order. Limits and retries of our own table are not its business."""
+    return [
+        AgeLimit(),
+        ThreadTimeLimit(),
+        ThreadShutdown(),
+        Callbacks(),
+        Pipelines(),
+        ThreadRetries(),
+    ]
 
-    def __init__(self, url: str, name: str, middleware: list[Middleware], ledger: Ledger, threads: int) -> None:
+
+class QueueBroker(RedisBroker):
+    """A worker process's view of the queues. name: the process's own, under which it claims. places: of its runner."""
+
+    def __init__(
+        self, url: str, name: str, ledger: Ledger, room: Room, middleware: list[Middleware] | None = None
+    ) -> None:
         # A fetch may not be repeated blindly: its first answer would be lost with the messages in it. And a
         # connection that went silent is given up soon after the longest blocking read.
         client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=SOCKET_SECONDS)
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
-            middleware=middleware,
+            middleware=stock_middleware() if middleware is None else middleware,
             namespace=NAMESPACE,
+            maintenance_chance=0,  # its judgement of who is dead goes by this machine's clock; the sweep's does not
         )
         self.broker_id = name
-        self.ledger = ledger
-        self.room = Room(threads)
+        self.ledger, self.room = ledger, room
+        self.runner = Runner(self, ledger, room.places)
+        self.door = ThreadBells(client, name)
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue without Dramatiq's delay queue: nothing delayed is held in a worker's memory."""
@@ -37,9 +61,26 @@ class QueueBroker(RedisBroker):
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
 
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Enqueue a message; a delayed one, a retry too, waits in Redis's sorted set and in nobody's memory.
+
+        delay: milliseconds.
+        """
+        if delay is None:
+            return super().enqueue(message)
+        message = message.copy(
+            options={"redis_message_id": f"{message.message_id}:{message.options.get('retries', 0)}"}
+        )
+        self.emit_before("enqueue", message, delay)
+        self.door.wait(message.queue_name, message.options["redis_message_id"], message.encode(), delay)
+        self.emit_after("enqueue", message, delay)
+        return message
+
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> ClaimingConsumer:
-        """Return a consumer that claims in batches, as many as this process has free threads for.
+        """Return a consumer that claims in batches, as many as this process has room for.
 
         timeout: milliseconds an idle read blocks. prefetch: Dramatiq's, unused: the room is shared by all queues.
         """
-        return ClaimingConsumer(self, self.ledger, self.room, queue_name, timeout)
+        fetching = Fetching(self.client, self.broker_id, queue_name)
+        bury = partial(self.door.bury, queue_name)
+        return ClaimingConsumer(fetching, bury, self.ledger, self.room, self.runner, timeout / 1000)

@@ -1,192 +1,225 @@
-"""Takes messages in batches: fetch from Redis, claim in Postgres, and only then hand them to worker threads."""
+"""Takes messages in batches: fetch from Redis, claim in Postgres, and only then hand them to who runs them."""
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import redis
 import structlog
 from dramatiq import Message
 from dramatiq.broker import Consumer, MessageProxy
-from dramatiq.brokers.redis import RedisBroker
-from dramatiq.errors import ConnectionClosed, DecodeError
 
 from db.executions import Bell
-from worker.bells.keys import claims_key, messages_key, ready_key
 from worker.ledger import Ledger
 from worker.messages import TASKS
+from worker.queue.fetching import Fetching
+from worker.queue.runner import Runner, Work
 from worker.room import Room
 from worker.wire import bell_of
 
+log = structlog.get_logger(__name__)
+
 # So long may a suspect hold others up until it has the process to itself; so long they work on before it tries again.
 ALONE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 1.0
 
-log = structlog.get_logger(__name__)
+Message_ = Message[None]
 
 
 class ClaimingConsumer(Consumer):
-    """One queue's consumer in one process. Acknowledging means handing the outcome to the ledger.
+    """One queue's consumer in one process. The table's go to the runner, every other message to Dramatiq's threads.
 
     suspect: a message whose execution was held by a worker that died. It runs with nothing beside it, so that only
     what kills its worker by itself is ever blamed for it. Further ones go back to the queue, for any process.
     """
 
-    def __init__(self, broker: RedisBroker, ledger: Ledger, room: Room, queue_name: str, timeout: int) -> None:
-        self.broker, self.ledger, self.room = broker, ledger, room
-        self.queue_name = queue_name
-        self.block_seconds = timeout / 1000
-        self.claimed: deque[Message[None]] = deque()
-        self.suspect: Message[None] | None = None
+    def __init__(
+        self,
+        fetching: Fetching,
+        bury: Callable[[str, str], object],
+        ledger: Ledger,
+        room: Room,
+        runner: Runner,
+        block_seconds: float,
+    ) -> None:
+        """bury: moves a claimed id to the dead letters, with the error."""
+        self.fetching, self.bury, self.ledger, self.room, self.runner = fetching, bury, ledger, room, runner
+        self.queue, self.block_seconds = fetching.queue, block_seconds
+        self.ready: deque[Message_] = deque()
+        self.suspect: tuple[str, Message_, Bell] | None = None
         self._turn_at = 0.0
-        self._alone: str | None = None
+        # What an earlier life of this queue's consumer lost sight of is looked for first.
+        self._has_strays, self._pause = True, 0.0
 
     def __next__(self) -> MessageProxy | None:
-        """Return the next claimed message, or None after an idle while."""
-        if not self.claimed and not self._take_alone():
-            self._take()
-        return MessageProxy(self.claimed.popleft()) if self.claimed else None
+        """Return the next message for Dramatiq's threads, or None after a turn that brought none."""
+        if not self.ready:
+            try:
+                if not self._take_alone():
+                    self._take()
+            except redis.RedisError as error:
+                self._lose_sight(error)
+        return MessageProxy(self.ready.popleft()) if self.ready else None
 
     def ack(self, message: MessageProxy) -> None:
-        """Hand a message's outcome to the ledger, which commits it and then acknowledges."""
-        if message.message_id != self._alone:
-            self.ledger.finish(message)
-            self.room.give(1)
-            return
-        # Only once its end is committed may others begin: a death among them would be charged to it.
-        self._alone = None
-        self.ledger.finish(message, self.room.give_whole)
+        """Acknowledge a message that is no execution of the table."""
+        self.ledger.acknowledge(self.queue, [message.options["redis_message_id"]])
+        self.room.give(self.queue, 1, ended=True)
 
     def nack(self, message: MessageProxy) -> None:
         """Move a message to the dead letters: it has no execution that could record its error."""
-        self._give_back_room(message)
-        self.broker.do_nack(self.queue_name, message.options["redis_message_id"])
+        self.room.give(self.queue, 1)
+        error = message.options.get("traceback") or repr(message._exception)  # noqa: SLF001  # there is no other door
+        self._bury(message.options["redis_message_id"], str(error))
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
-        """Give back claimed messages that never began."""
-        given_back = list(messages)
-        self.ledger.hand_back(given_back)
-        for message in given_back:
-            self._give_back_room(message)
+        """Give back messages that Dramatiq's threads never began."""
+        self._give_back([message.options["redis_message_id"] for message in messages])
 
     def close(self) -> None:
-        """Give back what was claimed and not handed out yet."""
-        self.requeue([MessageProxy(message) for message in self.claimed])
-        self.claimed.clear()
+        """Give back what was not handed out."""
+        ids = [message.options["redis_message_id"] for message in self.ready]
+        self.ready.clear()
+        self._give_back(ids)
         self.room.forgo(self)
         suspect, self.suspect = self.suspect, None
+        if suspect is not None:
+            self._put_back([suspect[0]])
+
+    def _take(self) -> None:
+        """Claim as many ready messages as there is room for; with none ready, wait for one."""
+        if not self.ledger.wait_until_back(self.block_seconds):
+            return
+        room = self.room.take(self.queue, self.block_seconds)
+        if not room:
+            return
+        kept = 0
         try:
-            self._put_back([suspect] if suspect else [])
-        except redis.RedisError as error:
-            # It stays among this process's claims; in time the sweep rings it under a new generation.
-            log.warning("redis_away", error=str(error), doing="give a suspect back")
+            if self._has_strays:
+                self._recover()
+            fetched = self.fetching.fetch(room)
+            self.ledger.know(self.queue, [id_ for id_, _ in fetched])
+            kept = self._sort(fetched)
+        finally:
+            self.room.give(self.queue, room - kept)
+        if not fetched:
+            self.fetching.wait(self.block_seconds)
+
+    def _recover(self) -> None:
+        strays = self.fetching.stray(self.ledger.known(self.queue))
+        self.fetching.put_back(strays)
+        if strays:
+            log.warning("messages_found_again", queue=self.queue, count=len(strays))
+        self._has_strays = False
+
+    def _lose_sight(self, error: redis.RedisError) -> None:
+        """Pause before Redis is tried again; the answer that was lost may have held messages."""
+        if not self._has_strays or not self._pause:
+            log.warning("redis_away", queue=self.queue, error=str(error))
+        self._has_strays = True
+        self._rest()
+
+    def _rest(self) -> None:
+        """Pause after a failure, the longer the more there were in a row."""
+        self._pause = min(max(2 * self._pause, 0.05), LONGEST_PAUSE_SECONDS)
+        time.sleep(self._pause)
+
+    def _sort(self, fetched: Sequence[tuple[str, bytes]]) -> int:
+        """Claim the table's executions and keep the rest for Dramatiq's threads. Returns how many are held now."""
+        mine: dict[str, tuple[str, Message_, Bell]] = {}
+        copies = []
+        for id_, data in fetched:
+            message = self._decode(id_, data)
+            if message is None:
+                continue
+            if message.actor_name not in TASKS:
+                self.ready.append(message)
+                continue
+            bell = bell_of(message)
+            key = f"{bell.execution_id}.{bell.generation}"
+            if key in mine:
+                copies.append(id_)
+            else:
+                mine[key] = (id_, message, bell)
+        self.ledger.drop(self.queue, dict.fromkeys(copies, "copy"))
+        return len(self.ready) + self._claim(list(mine.values()))
+
+    def _claim(self, messages: list[tuple[str, Message_, Bell]], *, alone: bool = False) -> int:
+        """Claim executions and start them. Returns how many were won."""
+        if not messages:
+            return 0
+        by_id = {id_: message for id_, message, _ in messages}
+        try:
+            claim = self.ledger.claim(self.queue, [(id_, bell) for id_, _, bell in messages], alone=alone)
+        except Exception as error:  # noqa: BLE001  # whatever it was, the messages go back and somebody claims again
+            log.warning("claim_failed", queue=self.queue, count=len(messages), error=str(error))
+            self._put_back(list(by_id))
+            self._rest()
+            return 0
+        self._pause = 0.0
+        if claim.won:
+            self.runner.start([Work(by_id[held.redis_id], held) for held in claim.won])
+        self.ledger.drop(self.queue, claim.dropped)
+        suspects = [one for one in messages if one[0] in claim.alone]
+        if suspects and self.suspect is None:
+            self.suspect, *suspects = suspects
+            self._turn_at = time.monotonic()
+        self._put_back([*claim.locked, *(id_ for id_, _, _ in suspects)])
+        return len(claim.won)
 
     def _take_alone(self) -> bool:
         """Claim the suspect once nothing else runs here. Returns False when others may take instead."""
         if self.suspect is None or time.monotonic() < self._turn_at:
             return False
-        if not self.room.take_whole(self, self.block_seconds):
+        if not self.room.take_whole(self, self.queue, self.block_seconds):
             if time.monotonic() - self._turn_at > ALONE_SECONDS:
                 self.room.forgo(self)
                 self._turn_at = time.monotonic() + ALONE_SECONDS
             return True
-        message, self.suspect = self.suspect, None
+        suspect, self.suspect = self.suspect, None
+        won = 0
         try:
-            self._claim([message], alone=True)
+            won = self._claim([suspect], alone=True)
         finally:
-            if self.claimed:
-                self._alone = message.message_id
-            else:
-                self.room.give_whole()
+            if not won:
+                self.room.give_whole(self.queue)
         return True
 
-    def _give_back_room(self, message: MessageProxy) -> None:
-        if message.message_id == self._alone:
-            self._alone = None
-            self.room.give_whole()
-        else:
-            self.room.give(1)
-
-    def _take(self) -> None:
-        """Claim as many ready messages as there is room for; with none ready, wait for one."""
-        room = self.room.take(self.block_seconds)
-        if not room:
-            return
+    def _decode(self, id_: str, data: bytes) -> Message_ | None:
+        """Return a message that somebody here can run; what nobody can read or run is buried, with the reason."""
         try:
-            fetched = [data for data in self.broker.do_fetch(self.queue_name, room) if data is not None]
-            self._claim([message for message in map(self._decode, fetched) if message is not None])
-        except redis.RedisError as error:
-            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
-        finally:
-            self.room.give(room - len(self.claimed))
-        if not fetched:
-            self._wait()
-
-    def _wait(self) -> None:
-        """Block until the queue has something: a peek that wakes on our bells and on stock sends, and takes nothing."""
-        key = ready_key(self.queue_name)
-        try:
-            self.broker.client.blmove(key, key, self.block_seconds, "LEFT", "LEFT")  # type: ignore[arg-type]  # a float
-        except redis.RedisError as error:
-            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
-
-    def _decode(self, data: bytes) -> Message[None] | None:
-        try:
-            message: Message[None] = Message.decode(data)
-        except DecodeError:
-            log.exception("message_undecodable", queue=self.queue_name, data=data[:200])
-        else:
-            if isinstance(message.options.get("redis_message_id"), str):
-                return message
-            log.error("message_without_its_id", queue=self.queue_name, data=data[:200])
-        self._bury(data)
-        return None
-
-    def _bury(self, data: bytes) -> None:
-        """Move what nobody can read to the dead letters. It is found by its bytes: a fetch tells no ids."""
-        client: redis.Redis = self.broker.client
-        claimed = list(client.smembers(claims_key(self.broker.broker_id, self.queue_name)))
-        found = client.hmget(messages_key(self.queue_name), claimed) if claimed else []
-        ids = [id_ for id_, bytes_ in zip(claimed, found, strict=True) if bytes_ == data]
-        for id_ in ids:
-            self.broker.do_nack(self.queue_name, id_)
-
-    def _claim(self, messages: list[Message[None]], *, alone: bool = False) -> None:
-        bells = {message.message_id: bell for message in messages if (bell := self._bell(message)) is not None}
-        try:
-            won = self.ledger.claim(list(bells.values()), alone=alone)
-        except Exception as error:
-            self._put_back(messages)
-            raise ConnectionClosed(error) from error  # type: ignore[no-untyped-call]
-        dropped, suspects = [], []
-        for message in messages:
-            if message.message_id in won.alone:
-                suspects.append(message)
-            elif message.message_id in bells and message.message_id not in won.ids:
-                dropped.append(message.options["redis_message_id"])
-            else:
-                self.claimed.append(message)
-        if dropped:
-            log.info("messages_dropped", queue=self.queue_name, count=len(dropped), reason="copy, cancelled or late")
-            self.ledger.drop(self.queue_name, dropped)
-        self._suspect(suspects)
-
-    def _suspect(self, messages: list[Message[None]]) -> None:
-        """Keep one suspect for its turn."""
-        if messages and self.suspect is None:
-            self.suspect, *messages = messages
-            self._turn_at = time.monotonic()
-        self._put_back(messages)
-
-    def _put_back(self, messages: Iterable[Message[None]]) -> None:
-        ids = [message.options["redis_message_id"] for message in messages]
-        if ids:
-            self.broker.do_requeue(self.queue_name, *ids)
-
-    def _bell(self, message: Message[None]) -> Bell | None:
-        if message.actor_name not in TASKS:
+            message: Message_ = Message.decode(data)
+            message.options["redis_message_id"] = id_
+            message.options.pop("eta", None)  # it is ready: no heap in memory may hold it back
+            self._check(message)
+        except Exception as error:  # it may hold anything, and its neighbours must run
+            log.exception("message_buried", queue=self.queue, id=id_, data=data[:200])
+            self._bury(id_, f"{type(error).__name__}: {error}")
             return None
+        return message
+
+    def _check(self, message: Message_) -> None:
+        if message.queue_name != self.queue:
+            raise ValueError(f"it is for queue {message.queue_name!r} and stood in {self.queue!r}")
+        if message.actor_name in TASKS:
+            bell_of(message)
+        elif message.actor_name not in self.runner.broker.actors:
+            raise LookupError(f"no worker here knows an actor {message.actor_name!r}")
+
+    def _bury(self, id_: str, error: str) -> None:
+        self.bury(id_, error)
+        self.ledger.forget(self.queue, [id_])
+
+    def _give_back(self, ids: Sequence[str]) -> None:
+        self.room.give(self.queue, len(ids))
+        self._put_back(ids)
+
+    def _put_back(self, ids: Sequence[str]) -> None:
         try:
-            return bell_of(message)
-        except ValueError:
-            log.exception("message_unreadable", queue=self.queue_name, message_id=message.message_id)
-            return None
+            self.fetching.put_back(ids)
+            self.ledger.forget(self.queue, ids)
+        except redis.RedisError as error:
+            # They stay among this process's claims, and the next look for strays finds them.
+            self.ledger.forget(self.queue, ids)
+            self._has_strays = True
+            log.warning("redis_away", error=str(error), doing="give messages back")

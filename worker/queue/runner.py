@@ -1,0 +1,152 @@
+"""Runs claimed executions on the event loop, so many at once, within their limits, through Dramatiq's middleware."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import structlog
+from dramatiq import Message
+from dramatiq.broker import Broker, MessageProxy
+from dramatiq.middleware import SkipMessage
+
+from db.claims import Settlement
+from db.executions import Fenced
+from worker.ledger import Held, Ledger
+from worker.outcome import skipped
+from worker.queue.actor import StepActor
+from worker.record import TimedOut
+
+log = structlog.get_logger(__name__)
+
+# How often limits are looked at, and what has not begun.
+WATCH_SECONDS = 0.25
+# What was claimed ahead and has not begun by then stands behind something long, while another worker may be idle.
+PATIENCE_SECONDS = 1.0
+
+
+@dataclass(eq=False, slots=True)
+class Work:
+    """A claimed execution with its message. since: monotonic seconds, of its claim; once it runs, of its beginning."""
+
+    message: Message[None]
+    held: Held
+    since: float = field(default_factory=time.monotonic)
+    task: asyncio.Task[None] | None = None
+    is_overdue: bool = False
+
+
+class Runner:
+    """One process's executions, running and in line. All but `start` belongs to the event loop.
+
+    places: executions that run at once.
+    """
+
+    def __init__(self, broker: Broker, ledger: Ledger, places: int) -> None:
+        self.broker, self.ledger, self.places = broker, ledger, places
+        self.line: deque[Work] = deque()
+        self.running: set[Work] = set()
+        self._quiet = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+
+    def start(self, works: Sequence[Work]) -> None:
+        """Take claimed executions over from a consumer's thread."""
+        self.ledger.loop.call_soon_threadsafe(self._accept, works)
+
+    async def open(self) -> None:
+        """Begin to watch limits."""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def close(self, seconds: float) -> None:
+        """Hand back what has not begun, and wait for what runs; what does not end in time is cancelled."""
+        self._hand_back_line()
+        self.places = 0  # what a claim under way still brings is handed back too
+        self._quiet.clear()
+        if self.running:
+            try:
+                await asyncio.wait_for(self._quiet.wait(), seconds)
+            except TimeoutError:
+                log.warning("executions_cut_off", count=len(self.running))
+        if self._watching is not None:
+            self._watching.cancel()
+
+    def _accept(self, works: Sequence[Work]) -> None:
+        self.line.extend(works)
+        self._fill()
+        if not self.places:
+            self._hand_back_line()
+
+    def _fill(self) -> None:
+        line, running = self.line, self.running
+        while line and len(running) < self.places:
+            work = line.popleft()
+            running.add(work)
+            work.task = self.ledger.loop.create_task(self._run(work))
+
+    async def _run(self, work: Work) -> None:
+        try:
+            settlement = await self._perform(work)
+        except asyncio.CancelledError:
+            return  # it stays among what is held: the ledger gives it back
+        finally:
+            self.running.discard(work)
+            self._fill()
+            if not self.running:
+                self._quiet.set()
+        self.ledger.finish(work.held, settlement)
+
+    async def _perform(self, work: Work) -> Settlement | None:
+        """Run an execution through the middleware. Returns what to settle, None for one that was fenced."""
+        proxy, execution, recorder = MessageProxy(work.message), work.held.execution, self.ledger.recorder
+        actor = _actor(self.broker, work)
+        error: BaseException | None = None
+        settlement: Settlement | None = None
+        work.since, began = time.monotonic(), time.perf_counter()
+        try:
+            self.broker.emit_before("process_message", proxy)
+            outcome = await actor.perform(execution)
+            settlement = recorder.outcome(execution, outcome, time.perf_counter() - began)
+        except SkipMessage as skip:
+            settlement = recorder.outcome(execution, skipped(str(skip) or "skipped by a middleware"), 0.0)
+            self.broker.emit_after("skip_message", proxy)
+            return settlement
+        except Fenced as fenced:
+            error = fenced
+        except asyncio.CancelledError as cancelled:
+            error = TimedOut(f"interrupted at its limit of {actor.limit_seconds:g} s") if work.is_overdue else cancelled
+        except BaseException as raised:  # noqa: BLE001  # a step may not end the loop that runs the others
+            error = raised
+        if error is not None and not isinstance(error, Fenced | asyncio.CancelledError):
+            settlement = recorder.error(execution, error, time.perf_counter() - began)
+        self.broker.emit_after("process_message", proxy, exception=error)
+        if isinstance(error, asyncio.CancelledError):
+            raise error
+        return settlement
+
+    async def _watch(self) -> None:
+        """Cancel what is past its limit, and hand back what waits in line for too long."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            now = time.monotonic()
+            for work in [
+                one
+                for one in self.running
+                if not one.is_overdue and now - one.since > _actor(self.broker, one).limit_seconds
+            ]:
+                work.is_overdue = True
+                if work.task is not None:
+                    work.task.cancel()
+            if self.line and now - self.line[0].since > PATIENCE_SECONDS:
+                self._hand_back_line()
+
+    def _hand_back_line(self) -> None:
+        line, self.line = list(self.line), deque()
+        if line:
+            log.info("executions_handed_back", count=len(line), reason="they had not begun")
+            self.ledger.hand_back([work.held for work in line])
+
+
+def _actor(broker: Broker, work: Work) -> StepActor:
+    return cast("StepActor", broker.actors[work.message.actor_name])
