@@ -4,8 +4,12 @@ Run as a module it is the door `worker.main` with such processes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
 
@@ -54,6 +58,26 @@ async def sweeping(sweep: Sweep) -> AsyncIterator[None]:
     finally:
         turning.cancel()
         await asyncio.wait([turning])
+
+
+@contextmanager
+def door(urls: ServerUrls, *arguments: str, **more: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the door with such processes, in a process group of its own, and end whatever is left of it.
+
+    arguments: after `--queues default`. more: of its environment.
+    """
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("MUHURAT")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.worker.house", "--queues", "default", *arguments],
+        env=kept | addresses(urls) | more,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def addresses(urls: ServerUrls) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """A worker process whose task `prices` does what its subject says. Run by tests of processes that die or freeze."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ from worker import actors, child
 from worker.outcome import Outcome, done
 from worker.resources import Resources
 
+_HOLD_SECONDS = 60
 # Longer than a busy machine keeps a process from running: it was stopped by a signal.
 _STOPPED_SECONDS = 1.0
 _GENERATION = text("SELECT generation FROM service_task_execution WHERE id = :id")
@@ -26,6 +28,11 @@ async def _step(resources: Resources, execution: Execution) -> Outcome:
             os.kill(os.getpid(), signal.SIGKILL)
         case "never ends" if first:
             await asyncio.Event().wait()
+        case "holds the interpreter" if first:
+            # What PyDLL calls keeps every other thread of the process from running.
+            ctypes.PyDLL(None).sleep(_HOLD_SECONDS)
+        case subject if subject.startswith("waits for an answer"):
+            await asyncio.sleep(0.2)
         case "writes after it was lost":
             if first:
                 await until(lambda: _lost(resources, execution), 60)
