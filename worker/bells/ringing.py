@@ -75,9 +75,12 @@ class Bells:
         except (RedisError, OSError) as error:
             raise RedisUnreachable(f"cannot reach Redis: {error} Check REDIS_URL and the server.") from error
 
-    async def ring(self, bells: Iterable[Bell]) -> None:
-        """Put messages on their queues, unless they are ready or claimed already. One that waits waits no longer."""
-        await run(self.redis, ring_calls(bells))
+    async def ring(self, bells: Iterable[Bell]) -> int:
+        """Put messages on their queues, unless they are ready or claimed already. One that waits waits no longer.
+
+        Returns how many were put there.
+        """
+        return sum(await run(self.redis, ring_calls(bells)))
 
     async def settle(self, worker: str, by_queue: Mapping[str, Settled], nexts: Iterable[Bell]) -> None:
         """End what a worker claimed and whose outcome is committed, and ring what comes next."""

@@ -68,10 +68,10 @@ return #fresh
 )
 
 # Ends a settled batch of one worker and queue: KEYS its claims, hash, list, waiting, its hash, dead, their hash;
-# ARGV how many are acknowledged, retried and dead, then: id ... | old id, new id, bytes, delay in ms ... | id ... | and
-# as many as follow to ring: id, bytes ...
+# ARGV how many are acknowledged, dead and retried, then: id ... | id ... | old id, new id, bytes, delay in ms ... | and
+# as many as follow to ring: id, bytes ... Nothing is added before all is released, so that a repeated batch is nothing.
 # One the worker no longer claims is left to its holder; but its retry is committed, and so added unless it is there.
-# Returns how many were acknowledged, retried, buried and rung (a retry without delay is rung).
+# Returns how many were acknowledged, buried, retried and rung (a retry without delay is rung).
 SETTLE = Script(
     """
 local claims, messages, ready, waiting, waiting_messages, dead, dead_messages = unpack(KEYS)
@@ -112,8 +112,21 @@ end
 
 local acknowledged = release(held(take(tonumber(ARGV[1]))))
 
+local ended = held(take(tonumber(ARGV[2])))
+local buried = 0
+if #ended > 0 then
+    for i, bytes in ipairs(redis.call('HMGET', messages, unpack(ended))) do
+        if bytes then
+            redis.call('ZADD', dead, now, ended[i])
+            redis.call('HSET', dead_messages, ended[i], bytes)
+            buried = buried + 1
+        end
+    end
+    release(ended)
+end
+
 local old, new = {}, {}
-for i = 1, tonumber(ARGV[2]) do
+for i = 1, tonumber(ARGV[3]) do
     new[i] = take(4)
     old[i] = new[i][1]
 end
@@ -128,24 +141,11 @@ for _, one in ipairs(new) do
     end
 end
 
-local ended = held(take(tonumber(ARGV[3])))
-local buried = 0
-if #ended > 0 then
-    for i, bytes in ipairs(redis.call('HMGET', messages, unpack(ended))) do
-        if bytes then
-            redis.call('ZADD', dead, now, ended[i])
-            redis.call('HSET', dead_messages, ended[i], bytes)
-            buried = buried + 1
-        end
-    end
-    release(ended)
-end
-
 for i = at, #ARGV, 2 do
     ring(ARGV[i], ARGV[i + 1])
 end
 push()
-return {acknowledged, retried, buried, #fresh}
+return {acknowledged, buried, retried, #fresh}
 """
 )
 
@@ -250,8 +250,8 @@ return drained
 """
 )
 
-# Gives back what a dead worker claimed, some at a time: KEYS its claims, list, hash; ARGV how many at most.
-# Returns how many it took from the claims, and how many of them were given back: one without bytes is forgotten.
+# Gives back what a dead worker claimed, some at a time, oldest first: KEYS its claims, list, hash; ARGV how many at
+# most. Returns how many it took from the claims, and how many of them came back: one without bytes is forgotten.
 GIVE_BACK = Script(
     """
 local ids = redis.call('SPOP', KEYS[1], ARGV[1])
@@ -262,6 +262,13 @@ for _, id in ipairs(ids) do
     end
 end
 if #back > 0 then
+    -- Each goes before the one pushed before it. A longer id is a later one.
+    table.sort(back, function(a, b)
+        if #a == #b then
+            return a > b
+        end
+        return #a > #b
+    end)
     redis.call('LPUSH', KEYS[2], unpack(back))
 end
 return {#ids, #back}

@@ -66,10 +66,10 @@ def _of_queue(worker: str, queue: str, settled: Settled, nexts: list[Bell]) -> I
         return
     for acknowledged in chunks(settled.acknowledged):
         yield _call(worker, queue, Settled(acknowledged=list(acknowledged)))
-    for retries in chunks(settled.retries):
-        yield _call(worker, queue, Settled(retries=list(retries)))
     for dead in chunks(settled.dead):
         yield _call(worker, queue, Settled(dead=list(dead)))
+    for retries in chunks(settled.retries):
+        yield _call(worker, queue, Settled(retries=list(retries)))
     yield from _ring(queue, nexts)
 
 
@@ -83,11 +83,11 @@ def _call(worker: str, queue: str, settled: Settled, nexts: Iterable[Bell] = ())
         dead_key(queue),
         dead_messages_key(queue),
     )
-    counts = (len(settled.acknowledged), len(settled.retries), len(settled.dead))
-    arguments: list[str | bytes | int] = [*counts, *settled.acknowledged]
+    counts = (len(settled.acknowledged), len(settled.dead), len(settled.retries))
+    arguments: list[str | bytes | int] = [*counts, *settled.acknowledged, *settled.dead]
     for id_, bell, delay_ms in settled.retries:
         arguments += (id_, message_id(bell), encode(bell), delay_ms)
-    return Call(SETTLE, keys, [*arguments, *settled.dead, *_rung(nexts)])
+    return Call(SETTLE, keys, [*arguments, *_rung(nexts)])
 
 
 def _rung(bells: Iterable[Bell]) -> list[str | bytes | int]:
