@@ -6,6 +6,7 @@ import typer
 
 from ops.cli import (
     bench_commands,
+    chaos_commands,
     config_commands,
     export_commands,
     import_commands,
@@ -39,6 +40,7 @@ app.add_typer(ml_commands.ml, name="ml")
 app.add_typer(import_commands.imports, name="import")
 app.add_typer(export_commands.exports, name="export")
 app.add_typer(bench_commands.bench, name="bench")
+app.command()(chaos_commands.chaos)
 
 
 @app.callback()

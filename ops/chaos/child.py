@@ -1,0 +1,23 @@
+"""A worker process whose tasks of the suite do what their subject says. All else in it is `worker.child`."""
+
+from ops.chaos.ahead import move_clock
+
+
+def main() -> int:
+    """Run as `worker.child` does. Returns the exit code."""
+    move_clock()  # before what looks at a clock is imported
+    from dataclasses import replace
+
+    from ops.chaos.plans import BACKOFF_SECONDS, MOST_ATTEMPTS, TASKS_USED
+    from ops.chaos.step import chaos_step
+    from worker import actors, child
+    from worker.messages import TASKS
+
+    for name in TASKS_USED:
+        actors.STEPS[name] = chaos_step
+        TASKS[name] = replace(TASKS[name], attempts=MOST_ATTEMPTS, backoff_seconds=BACKOFF_SECONDS)
+    return child.main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

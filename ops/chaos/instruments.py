@@ -1,0 +1,84 @@
+"""What the suite adds to its database: effects with a unique key, a record of every change, and gates to hold one up.
+
+A change of an execution passes a gate inside its own statement: whoever holds the gate's advisory lock exclusively
+stops claims, settles or an operator's action in their middle, and nothing of the product knows.
+"""
+
+CLAIMING, SETTLING, ACTING = 1, 2, 3
+"""Keys of the advisory locks, one a gate."""
+
+COMMAND = "muhurat command"
+"""What the connections of an operator's command call themselves."""
+
+TABLES = """
+-- Every start of a step: (execution, generation) may stand here once.
+CREATE TABLE chaos_begins (
+    execution_id bigint NOT NULL, generation int NOT NULL,
+    application text NOT NULL DEFAULT current_setting('application_name'),
+    at timestamptz NOT NULL DEFAULT clock_timestamp());
+-- The effect itself, committed in the step's own transaction.
+CREATE TABLE chaos_effects (
+    key text PRIMARY KEY, execution_id bigint NOT NULL, generation int NOT NULL,
+    application text NOT NULL DEFAULT current_setting('application_name'),
+    at timestamptz NOT NULL DEFAULT clock_timestamp());
+-- A second one, which the unique key had to refuse.
+CREATE TABLE chaos_doubles (key text NOT NULL, generation int NOT NULL);
+CREATE TABLE chaos_accepted (id bigint PRIMARY KEY, scheduled_for timestamptz NOT NULL, parent_id bigint);
+CREATE TABLE chaos_changes (
+    at timestamptz NOT NULL DEFAULT clock_timestamp(), id bigint NOT NULL, was text NOT NULL, became text NOT NULL,
+    was_generation int NOT NULL, generation int NOT NULL, due timestamptz,
+    application text NOT NULL DEFAULT current_setting('application_name'));
+CREATE INDEX ON chaos_begins (execution_id);
+CREATE INDEX ON chaos_effects (execution_id);
+CREATE INDEX ON chaos_changes (id);
+"""
+
+TRIGGERS = """
+CREATE FUNCTION chaos_accept() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO chaos_accepted (id, scheduled_for, parent_id) VALUES (NEW.id, NEW.scheduled_for, NEW.parent_id);
+    IF NEW.parent_id IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock_shared(:acting);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION chaos_change() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    who text := current_setting('application_name');
+BEGIN
+    INSERT INTO chaos_changes (id, was, became, was_generation, generation, due)
+    VALUES (NEW.id, OLD.status, NEW.status, OLD.generation, NEW.generation, NEW.next_attempt_at);
+    IF who LIKE 'worker %' AND NEW.status = 'running' AND OLD.status <> 'running' THEN
+        PERFORM pg_advisory_xact_lock_shared(:claiming);
+    ELSIF who LIKE 'worker %' AND OLD.status = 'running' AND NEW.status <> 'queued' THEN
+        PERFORM pg_advisory_xact_lock_shared(:settling);
+    ELSIF who LIKE ':command%' THEN
+        PERFORM pg_advisory_xact_lock_shared(:acting);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER chaos_accept AFTER INSERT ON service_task_execution FOR EACH ROW EXECUTE FUNCTION chaos_accept();
+CREATE TRIGGER chaos_change AFTER UPDATE ON service_task_execution FOR EACH ROW
+WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.generation IS DISTINCT FROM NEW.generation)
+EXECUTE FUNCTION chaos_change();
+"""
+
+# Live schedules would fire into a case whenever their time comes.
+QUIET = "UPDATE schedules SET enabled = false"
+
+EMPTY = (
+    "TRUNCATE service_task_execution, execution_attempts, error_logs, service_logs, worker_processes, audit_logs, "
+    "chaos_begins, chaos_effects, chaos_doubles, chaos_accepted, chaos_changes"
+)
+
+# How many statements wait at a gate.
+HELD_UP = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"
+
+
+def script() -> str:
+    """Return every statement that makes a database the suite's."""
+    keys = {"acting": ACTING, "claiming": CLAIMING, "settling": SETTLING, "command": COMMAND}
+    triggers = TRIGGERS
+    for name, key in keys.items():
+        triggers = triggers.replace(f":{name}", str(key))
+    return f"{TABLES}{triggers}{QUIET};"

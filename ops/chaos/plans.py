@@ -1,0 +1,45 @@
+"""What an execution of the suite shall do, written into its subject: a number in its case and one word."""
+
+from dataclasses import dataclass
+
+TASKS_USED = {"notify": "default", "reconcile": "orders"}
+"""Tasks whose steps the suite replaces, with their queues."""
+
+# Short, so that a case does not take long; long enough that a fault falls into the wait.
+BACKOFF_SECONDS = 3.0
+MOST_ATTEMPTS = 6
+
+OK, INSIDE, SLOW, RETRY, FAIL, POISON, KILL = "ok", "inside", "slow", "retry", "fail", "poison", "kill"
+"""Waits at the gate and ends well · holds its transaction open there · takes a while · is away at its first attempt ·
+fails at once · has an outcome that Postgres refuses · kills its worker."""
+
+ENDS = dict.fromkeys((OK, INSIDE, SLOW, RETRY), "success") | dict.fromkeys((FAIL, POISON, KILL), "failed")
+"""How each must end."""
+
+_PARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One execution's part. number: in its case, from 0."""
+
+    number: int
+    word: str
+
+    @property
+    def subject(self) -> str:
+        """The subject that says it."""
+        return f"chaos:{self.number}:{self.word}"
+
+    @property
+    def task(self) -> str:
+        """The task that runs it: one of each queue in turn."""
+        return list(TASKS_USED)[self.number % len(TASKS_USED)]
+
+
+def plan_of(subject: str) -> Plan:
+    """Return what a subject says; anything else, such as what an operator asked to run again, ends well."""
+    parts = subject.split(":")
+    if len(parts) == _PARTS and parts[0] == "chaos" and parts[1].isdecimal() and parts[2] in ENDS:
+        return Plan(int(parts[1]), parts[2])
+    return Plan(0, OK)

@@ -1,0 +1,151 @@
+"""Plays one case: executions come into a state, the fault strikes, gates open, all must end, and the promises hold."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from redis.asyncio import Redis
+
+from ops.chaos.eye import Eye, NotReachedError, reached
+from ops.chaos.faults import Fault
+from ops.chaos.ground import Ground
+from ops.chaos.house import House, housed
+from ops.chaos.instruments import EMPTY
+from ops.chaos.promises import PROMISES, Held, unfinished
+from ops.chaos.scene import Scene
+from ops.chaos.states import State
+from ops.chaos.watch import Watched, watching
+
+# Most of these are for machines that have more to do; a step that is reached waits no longer.
+BOOT_SECONDS = 120.0
+# After the fault is over: generous, because slow is no violation by itself; how long it took is told.
+END_SECONDS = 90.0
+_QUIET_SECONDS = 10.0
+# The state is held: it does not matter to it when the fault strikes, but it may to what happens beside.
+_JITTER_SECONDS = 0.3
+
+
+_ENDED = "SELECT status, count(*) AS n FROM service_task_execution GROUP BY status ORDER BY status"
+
+
+@dataclass
+class Result:
+    """How a case went. struck: there was something in the state, and the fault left its mark."""
+
+    case: str
+    fault: str
+    state: str
+    executions: int = 0
+    in_state: int = 0
+    struck: bool = False
+    seconds: float = 0.0
+    recovered_s: float | None = None
+    restarts: int = 0
+    ended: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, Any] = field(default_factory=dict)
+    promises: dict[str, Held] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether the fault struck and no promise was broken."""
+        return self.struck and not self.violations
+
+
+def play(ground: Ground, fault: Fault, state: State, random: Random) -> Result:
+    """Play a case of the matrix. random: when the fault strikes. Call it in the main thread, outside of event loops."""
+
+    async def part(scene: Scene) -> None:
+        await state.bring(scene)
+        await asyncio.sleep(random.uniform(0, _JITTER_SECONDS))
+        scene.notes["in_state"] = await state.count(scene)
+        async with fault.strike(scene):
+            scene.open_steps()
+            scene.release()
+        if state.finish is not None:
+            await state.finish(scene)
+
+    result = Result(f"{fault.name}/{state.name}", fault.name, state.name)
+    return staged(ground, result, part, ahead_seconds=fault.ahead_seconds)
+
+
+def staged(
+    ground: Ground, result: Result, part: Callable[[Scene], Awaitable[None]], *, ahead_seconds: float = 0.0
+) -> Result:
+    """Play a part among fresh processes on an empty record, wait for every end, and look at every promise."""
+    began = time.monotonic()
+    gate = ground.folder / "gate"
+    gate.unlink(missing_ok=True)
+    asyncio.run(_empty(ground))
+    logs = ground.folder / "logs" / result.case.replace("/", ".")
+    with housed(ground, logs, gate, ahead_seconds=ahead_seconds) as house:
+        asyncio.run(_play(ground, house, gate, result, part))
+    result.seconds = round(time.monotonic() - began, 1)
+    return result
+
+
+async def _empty(ground: Ground) -> None:
+    eye, redis = Eye(ground.urls.database), Redis.from_url(ground.urls.redis)
+    await eye.rows(EMPTY)
+    await redis.flushall()
+    await redis.aclose()
+    eye.close()
+
+
+async def _play(
+    ground: Ground, house: House, gate: Path, result: Result, part: Callable[[Scene], Awaitable[None]]
+) -> None:
+    scene = Scene(ground, house, Eye(ground.urls.database), Redis.from_url(ground.urls.redis), gate)
+    try:
+        async with watching(ground.urls.database) as watched:
+            try:
+                await reached("workers are ready", scene.house_has_booted, BOOT_SECONDS)
+                await part(scene)
+            except NotReachedError as error:
+                scene.violations.append(str(error))
+            except Exception as error:  # noqa: BLE001 - a case that breaks is told of; the others are played
+                scene.violations.append(f"the case broke: {type(error).__name__}: {error}")
+            finally:
+                scene.open_steps()
+                scene.release()
+            await _end(scene, result)
+            await _judge(scene, watched, result)
+    finally:
+        await scene.redis.aclose()
+        scene.eye.close()
+
+
+async def _end(scene: Scene, result: Result) -> None:
+    """Wait until every execution is over and Redis has nothing left of them, doors being started again."""
+    over = time.monotonic()
+
+    async def ended() -> bool:
+        scene.house.keep_running()
+        return not await unfinished(scene)
+
+    async def quiet() -> bool:
+        return not await scene.ready() and not await scene.claimed()
+
+    try:
+        await reached("every execution is over", ended, END_SECONDS)
+        result.recovered_s = round(time.monotonic() - over, 2)
+        await reached("nothing is left on Redis", quiet, _QUIET_SECONDS)
+    except NotReachedError as error:
+        # What is not over breaks a promise; what is left on Redis of what is over is dropped when it comes up.
+        scene.notes["not_reached"] = str(error)
+
+
+async def _judge(scene: Scene, watched: Watched, result: Result) -> None:
+    notes = scene.notes
+    result.in_state = int(str(notes.pop("in_state", 0)))
+    result.struck = bool(notes.pop("struck", False)) and result.in_state > 0
+    result.notes, result.executions, result.restarts = notes, scene.accepted, scene.house.restarts
+    result.ended = {row["status"]: row["n"] for row in await scene.eye.rows(_ENDED)}
+    for promise in PROMISES:
+        held = result.promises[promise.name] = await promise.look(scene, watched)
+        scene.violations += [f"{promise.name}: {said}" for said in held.violations]
+    result.violations = scene.violations

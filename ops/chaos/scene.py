@@ -1,0 +1,111 @@
+"""What a case has at hand: the ground, its processes, the gates it holds, and the executions it was given."""
+
+from asyncio.subprocess import Process
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from redis.asyncio import Redis
+
+from ops.chaos.eye import Eye, NotReachedError, claimed
+from ops.chaos.ground import Ground
+from ops.chaos.house import PROCESSES, House
+from ops.chaos.instruments import HELD_UP
+from ops.chaos.plans import TASKS_USED, Plan
+
+# Every third one is everybody's; the others' users have more than may be rung at once.
+_INSERT = """
+INSERT INTO service_task_execution (scheduled_for, task_name, user_id, subject, queue, status, as_of)
+SELECT now(), f.task, f.user_id, f.subject, f.queue, 'queued', now()
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS f(task, user_id, subject, queue)
+"""
+
+_LIVE = "SELECT count(*) FROM worker_processes WHERE ended_at IS NULL AND gone_at IS NULL AND lease_until > now()"
+
+
+@dataclass
+class Scene:
+    """One case being played. accepted: how many executions it was given. notes: what is told of it.
+
+    violations: what a fault itself saw that may not be. operator: a command of his that runs. acted: one was run, so
+    that every dead letter is requeued.
+    """
+
+    ground: Ground
+    house: House
+    eye: Eye
+    redis: Redis
+    gate: Path
+    accepted: int = 0
+    notes: dict[str, object] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+    operator: Process | None = None
+    acted: bool = False
+    _holding: asyncpg.Connection | None = None
+
+    async def accept(self, plans: Sequence[Plan]) -> None:
+        """Commit executions; a scheduler finds and rings them."""
+        users = [None if plan.number % 3 == 0 else self.ground.users[plan.number % 2] for plan in plans]
+        subjects = [plan.subject for plan in plans]
+        tasks = [plan.task for plan in plans]
+        await self.eye.rows(_INSERT, tasks, users, subjects, [TASKS_USED[task] for task in tasks])
+        self.accepted += len(plans)
+
+    async def hold(self, *keys: int) -> None:
+        """Close gates in Postgres. They open with `release`, and when Postgres ends."""
+        self._holding = await asyncpg.connect(self.ground.urls.database)
+        for key in keys:
+            await self._holding.execute("SELECT pg_advisory_lock($1)", key)
+
+    async def held_up(self, key: int) -> int:
+        """Return how many statements wait at a gate."""
+        return int(await self.eye.one(HELD_UP, key))
+
+    def open_steps(self) -> None:
+        """Let the steps go on."""
+        self.gate.touch()
+
+    def release(self) -> None:
+        """Open every gate of Postgres; one that stands still opens them when it goes on."""
+        holding, self._holding = self._holding, None
+        if holding is not None:
+            holding.terminate()
+
+    async def claimed(self) -> list[str]:
+        """Return the ids that workers have claimed on Redis."""
+        return [id_ for ids in (await claimed(self.redis)).values() for id_ in ids]
+
+    async def ready(self) -> int:
+        """Return how many messages are ready on Redis."""
+        return sum([int(await self.redis.llen(f"dramatiq:{queue}")) for queue in TASKS_USED.values()])
+
+    async def house_has_booted(self) -> bool:
+        """Tell whether every worker process takes work."""
+        return self.house.booted() and await self.house_is_well()
+
+    async def house_is_well(self) -> bool:
+        """Start what has ended again, and tell whether every worker process holds a lease."""
+        self.house.keep_running()
+        return int(await self.eye.one(_LIVE)) >= PROCESSES
+
+    async def victim(self) -> tuple[str, int]:
+        """Return the name and number of a worker process that lives, the one with the most to lose.
+
+        Raises NotReachedError.
+        """
+        rows = await self.eye.rows(
+            "SELECT w.name, w.pid, (SELECT count(*) FROM service_task_execution e WHERE e.worker = w.name "
+            "AND e.status = 'running') AS held FROM worker_processes w "
+            "WHERE w.ended_at IS NULL AND w.gone_at IS NULL AND w.lease_until > now() ORDER BY held DESC, w.name"
+        )
+        if not rows:
+            raise NotReachedError("no worker process holds a lease")
+        sets = await claimed(self.redis)
+
+        def held(row: Any) -> int:
+            return int(row["held"]) + sum(len(ids) for name, ids in sets.items() if name.startswith(row["name"]))
+
+        chosen = max(rows, key=held)
+        return chosen["name"], chosen["pid"]
