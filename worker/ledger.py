@@ -253,14 +253,16 @@ class Ledger:
 
     def _over(self, ended: Sequence[Ended]) -> None:
         """Take note of what was settled: its places are free."""
-        ended_by_queue: dict[str, int] = defaultdict(int)
+        by_queue: dict[str, list[float]] = defaultdict(list)
         for one in ended:
             if one.places > 1:
                 self.room.give_whole(one.queue)
+            elif one.places and one.settlement is not None:
+                by_queue[one.queue].append(one.settlement.duration_seconds)
             elif one.places:
-                ended_by_queue[one.queue] += 1
-        for queue, count in ended_by_queue.items():
-            self.room.give(queue, count, ended=True)
+                self.room.give(one.queue, 1)
+        for queue, seconds in by_queue.items():
+            self.room.give(queue, len(seconds), sum(seconds))
 
     # Postgres away.
 

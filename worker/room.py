@@ -1,34 +1,16 @@
 """How many executions one process may hold at once, and how one of them gets the process for itself."""
 
 import threading
-import time
 from collections import defaultdict
 
-# A process holds what its places run, and beyond them what it gets done in so long. Long tasks leave no such rate, so
-# nothing waits claimed behind one while another worker idles.
+# A process holds what its places run, and beyond them what they get done in so long.
 AHEAD_SECONDS = 0.1
+# Executions that take longer are not claimed ahead at all: another worker may be idle.
+LONG_SECONDS = 0.05
 # Of one fetch; a claim and a script take as many in one go.
 LARGEST_BATCH = 500
-_WINDOW_SECONDS = 0.05
-_STALE_SECONDS = 0.5
-
-
-class _Rate:
-    """Executions of one queue that end each second, as of late."""
-
-    def __init__(self) -> None:
-        self._rate, self._ended, self._since = 0.0, 0, time.monotonic()
-
-    def ended(self, count: int) -> None:
-        self._ended += count
-        now = time.monotonic()
-        if now - self._since >= _WINDOW_SECONDS:
-            self._rate = (self._rate + self._ended / (now - self._since)) / 2
-            self._ended, self._since = 0, now
-
-    def now(self) -> float:
-        quiet = time.monotonic() - self._since
-        return self._rate if quiet < _STALE_SECONDS else self._ended / quiet
+# How much of what was known of a queue's executions a batch of new ones leaves.
+_MEMORY = 0.7
 
 
 class Room:
@@ -40,7 +22,7 @@ class Room:
     def __init__(self, places: int) -> None:
         self.places = places
         self._held: dict[str, int] = defaultdict(int)
-        self._rates: dict[str, _Rate] = defaultdict(_Rate)
+        self._seconds: dict[str, float] = {}
         self._next: object | None = None
         self._whole = False
         self._closed = False
@@ -81,14 +63,15 @@ class Room:
                 self._next = None
                 self._changed.notify_all()
 
-    def give(self, queue: str, count: int, *, ended: bool = False) -> None:
-        """Give room back. ended: of executions that ran, which tells how fast the queue's are."""
+    def give(self, queue: str, count: int, seconds: float | None = None) -> None:
+        """Give room back. seconds: that the executions ran in all, which tells how long the queue's are."""
         if not count:
             return
         with self._changed:
             self._held[queue] -= count
-            if ended:
-                self._rates[queue].ended(count)
+            if seconds is not None:
+                mean = seconds / count
+                self._seconds[queue] = _MEMORY * self._seconds.get(queue, mean) + (1 - _MEMORY) * mean
             self._changed.notify_all()
 
     def give_whole(self, queue: str) -> None:
@@ -104,12 +87,19 @@ class Room:
             self._closed = True
 
     def _free(self, queue: str) -> int:
-        """Return how much a queue may take now: worth a batch where there is a rate, else each place that is free."""
+        """Return how much a queue may take now: worth a batch where it claims ahead, else each place that is free."""
         if self._closed or self._next is not None:
             return 0
-        ahead = int(self._rates[queue].now() * AHEAD_SECONDS)
-        others = sum(rate.now() for name, rate in self._rates.items() if name != queue)
-        of_all = self.places + ahead + int(others * AHEAD_SECONDS) - self.held
-        of_queue = self.places + ahead - self._held[queue]
-        free = min(of_all, of_queue, LARGEST_BATCH)
-        return free if free > min(ahead, LARGEST_BATCH) // 2 else 0
+        places = self.places - sum(held for name, held in self._held.items() if name != queue and not self._ahead(name))
+        if places <= 0:
+            return 0
+        ahead = min(self._ahead(queue), LARGEST_BATCH)
+        free = min(places + ahead - self._held[queue], LARGEST_BATCH)
+        return free if free > ahead // 2 else 0
+
+    def _ahead(self, queue: str) -> int:
+        """Return how many of a queue's executions the places get done in a moment; none of long or unknown ones."""
+        seconds = self._seconds.get(queue)
+        if seconds is None or seconds > LONG_SECONDS:
+            return 0
+        return int(self.places * AHEAD_SECONDS / max(seconds, 1e-6))

@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 RETRY_SECONDS = 0.5
 LARGEST_BATCH = 500
 # Who was seen at work is written this often: many executions of one user are one write.
-SEEN_SECONDS = 5.0
+SEEN_SECONDS = 60.0
 # Batches that Redis has not taken yet. Beyond them a message stays claimed until its worker ends: then it is a copy.
 MOST_UNTOLD = 1000
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import dramatiq
 from dramatiq import Broker
-from dramatiq.broker import MessageProxy
 from dramatiq.middleware import Middleware, Retries, ShutdownNotifications, TimeLimit
 
 from db.executions import Execution
 from worker.outcome import Outcome
+
+# They act on the thread that runs an actor, or put its message back: limits and retries of our table are not theirs.
+OF_THREADS = (TimeLimit, ShutdownNotifications, Retries)
 
 Perform = Callable[[Execution], Awaitable[Outcome]]
 
@@ -30,38 +32,7 @@ class StepActor(dramatiq.Actor[..., Any]):
         raise RuntimeError("an execution of the table runs on the event loop, after its claim, and nowhere else")
 
 
-def _of_threads(stock: type[Middleware]) -> type[Middleware]:
-    """Return a stock middleware that leaves our table's actors alone: it would act on the thread that runs them all."""
-
-    class OfThreads(stock):  # type: ignore[valid-type,misc]
-        def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
-            if not is_step(broker, message):
-                super().before_process_message(broker, message)
-
-        def after_process_message(
-            self,
-            broker: Broker,
-            message: MessageProxy,
-            *,
-            result: object = None,
-            exception: BaseException | None = None,
-        ) -> None:
-            if not is_step(broker, message):
-                super().after_process_message(broker, message, result=result, exception=exception)
-
-        def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
-            if not is_step(broker, message):
-                super().after_skip_message(broker, message)
-
-    OfThreads.__name__ = OfThreads.__qualname__ = stock.__name__
-    return OfThreads
-
-
-def is_step(broker: Broker, message: MessageProxy) -> bool:
-    """Tell whether a message is for an actor of our table, whose limit and retries are ours."""
-    return isinstance(broker.actors.get(message.actor_name), StepActor)
-
-
-ThreadTimeLimit = _of_threads(TimeLimit)
-ThreadShutdown = _of_threads(ShutdownNotifications)
-ThreadRetries = _of_threads(Retries)
+def step_hooks(broker: Broker, name: str) -> list[Callable[..., None]]:
+    """Return the hooks of a name that concern our table's actors, in the order of the middleware."""
+    concerned = [one for one in broker.middleware if not isinstance(one, OF_THREADS)]
+    return [getattr(one, name) for one in concerned if getattr(type(one), name) is not getattr(Middleware, name)]

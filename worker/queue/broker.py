@@ -6,32 +6,19 @@ from typing import Any
 import redis
 from dramatiq import Message
 from dramatiq.brokers.redis import RedisBroker
-from dramatiq.middleware import AgeLimit, Callbacks, Middleware, Pipelines
+from dramatiq.middleware import Middleware
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from worker.bells.keys import NAMESPACE
 from worker.bells.threads import ThreadBells
 from worker.ledger import Ledger
-from worker.queue.actor import ThreadRetries, ThreadShutdown, ThreadTimeLimit
 from worker.queue.consumer import ClaimingConsumer
 from worker.queue.fetching import Fetching
 from worker.queue.runner import Runner
 from worker.room import Room
 
 SOCKET_SECONDS = 10.0
-
-
-def stock_middleware() -> list[Middleware]:
-    """Return Dramatiq's default middleware in its order. Limits and retries of our own table are not its business."""
-    return [
-        AgeLimit(),
-        ThreadTimeLimit(),
-        ThreadShutdown(),
-        Callbacks(),
-        Pipelines(),
-        ThreadRetries(),
-    ]
 
 
 class QueueBroker(RedisBroker):
@@ -45,7 +32,7 @@ class QueueBroker(RedisBroker):
         client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=SOCKET_SECONDS)
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
-            middleware=stock_middleware() if middleware is None else middleware,
+            middleware=middleware,  # Dramatiq's own, unless told otherwise
             namespace=NAMESPACE,
             maintenance_chance=0,  # its judgement of who is dead goes by this machine's clock; the sweep's does not
         )

@@ -64,7 +64,7 @@ class ClaimingConsumer(Consumer):
     def ack(self, message: MessageProxy) -> None:
         """Acknowledge a message that is no execution of the table."""
         self.ledger.acknowledge(self.queue, [message.options["redis_message_id"]])
-        self.room.give(self.queue, 1, ended=True)
+        self.room.give(self.queue, 1)
 
     def nack(self, message: MessageProxy) -> None:
         """Move a message to the dead letters: it has no execution that could record its error."""

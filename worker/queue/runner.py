@@ -3,20 +3,20 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
 import structlog
 from dramatiq import Message
 from dramatiq.broker import Broker, MessageProxy
-from dramatiq.middleware import SkipMessage
+from dramatiq.middleware import MiddlewareError, SkipMessage
 
 from db.claims import Settlement
 from db.executions import Fenced
 from worker.ledger import Held, Ledger
 from worker.outcome import skipped
-from worker.queue.actor import StepActor
+from worker.queue.actor import StepActor, step_hooks
 from worker.record import TimedOut
 
 log = structlog.get_logger(__name__)
@@ -50,6 +50,7 @@ class Runner:
         self.running: set[Work] = set()
         self._quiet = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
+        self._found: dict[tuple[str, int], list[Callable[..., None]]] = {}
 
     def start(self, works: Sequence[Work]) -> None:
         """Take claimed executions over from a consumer's thread."""
@@ -105,12 +106,12 @@ class Runner:
         settlement: Settlement | None = None
         work.since, began = time.monotonic(), time.perf_counter()
         try:
-            self.broker.emit_before("process_message", proxy)
+            self._before(proxy)
             outcome = await actor.perform(execution)
             settlement = recorder.outcome(execution, outcome, time.perf_counter() - began)
         except SkipMessage as skip:
             settlement = recorder.outcome(execution, skipped(str(skip) or "skipped by a middleware"), 0.0)
-            self.broker.emit_after("skip_message", proxy)
+            self._after("skip_message", proxy)
             return settlement
         except Fenced as fenced:
             error = fenced
@@ -120,10 +121,35 @@ class Runner:
             error = raised
         if error is not None and not isinstance(error, Fenced | asyncio.CancelledError):
             settlement = recorder.error(execution, error, time.perf_counter() - began)
-        self.broker.emit_after("process_message", proxy, exception=error)
+        self._after("process_message", proxy, exception=error)
         if isinstance(error, asyncio.CancelledError):
             raise error
         return settlement
+
+    def _before(self, proxy: MessageProxy) -> None:
+        """Ask the middleware before a step begins. Raises MiddlewareError: then it does not begin."""
+        for hook in self._hooks("before_process_message"):
+            try:
+                hook(self.broker, proxy)
+            except MiddlewareError:
+                raise
+            except Exception:
+                log.exception("middleware_failed", hook=str(hook))
+
+    def _after(self, signal: str, proxy: MessageProxy, **told: object) -> None:
+        for hook in reversed(self._hooks(f"after_{signal}")):
+            try:
+                hook(self.broker, proxy, **told)
+            except Exception:
+                log.exception("middleware_failed", hook=str(hook))
+
+    def _hooks(self, name: str) -> list[Callable[..., None]]:
+        """Return what the middleware has to say to our actors; looked up once, for there are thousands a second."""
+        key = (name, len(self.broker.middleware))
+        found = self._found.get(key)
+        if found is None:
+            found = self._found[key] = step_hooks(self.broker, name)
+        return found
 
     async def _watch(self) -> None:
         """Cancel what is past its limit, and hand back what waits in line for too long."""
