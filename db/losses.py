@@ -1,6 +1,6 @@
 """Takes back what dead workers held, and takes out of the way what kills its worker by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -18,7 +18,7 @@ _TAKE_BACK = text(
         SELECT scheduled_for, id, user_id, account_id, task_name, subject, attempt, generation, worker, executed_at,
                config_version, losses >= :deaths AS ends
         FROM service_task_execution
-        WHERE is_open AND status = 'running' AND worker = ANY(CAST(:workers AS text[]))
+        WHERE is_open AND rung_at IS NOT NULL AND status = 'running' AND worker = ANY(CAST(:workers AS text[]))
         -- A frozen worker's open transaction holds its row: the next sweep takes that one.
         ORDER BY id FOR UPDATE SKIP LOCKED),
     noted AS (
@@ -47,6 +47,9 @@ _TAKE_BACK = text(
     """
 )
 
+_LIVING = text("SELECT name FROM worker_processes WHERE ended_at IS NULL")
+_ENDED = text("SELECT name FROM worker_processes WHERE name = ANY(CAST(:names AS text[])) AND ended_at IS NOT NULL")
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -74,3 +77,11 @@ class LossRepository:
         if taken.quarantined:
             await self.session.execute(text(f"NOTIFY {SETTLED_CHANNEL}"))
         return taken
+
+    async def living(self) -> set[str]:
+        """Return the workers in whose name something may still run; a dead one until all of it was taken back."""
+        return set((await self.session.execute(_LIVING)).scalars())
+
+    async def ended(self, names: Collection[str]) -> set[str]:
+        """Return which of these workers have ended: nothing is left in their name."""
+        return set((await self.session.execute(_ENDED, {"names": sorted(names)})).scalars())

@@ -69,7 +69,10 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A committed piece of a fan-out: the bells to ring now and where the next piece starts."""
+    """A committed piece of a fan-out: the bells to ring now and where the next piece starts.
+
+    What is over a user's share has no bell yet.
+    """
 
     bells: Sequence[Bell]
     cursor: int
@@ -111,23 +114,44 @@ _SUBSCRIBERS = {
         WHERE {condition}""",
 }
 
+# Whoever counts a user's share holds the user; one that somebody else holds now is rung by a later look.
+_HOLD = """
+    SELECT v.user_id FROM service_status v WHERE v.user_id IN (SELECT chunk.user_id FROM ({subscribers}) chunk)
+    FOR UPDATE OF v SKIP LOCKED
+"""
+
+# The rows of those who may be rung are made rung, as far as their share of the queue goes.
 _FAN_OUT = """
-    WITH chunk AS ({subscribers}),
+    WITH chunk AS MATERIALIZED ({subscribers}),
+    taken AS MATERIALIZED (
+        SELECT e.user_id, count(*) AS places FROM service_task_execution e
+        WHERE e.user_id >= (SELECT min(user_id) FROM chunk) AND e.user_id <= (SELECT max(user_id) FROM chunk)
+          AND e.queue = :queue AND e.is_open AND e.rung_at IS NOT NULL
+        GROUP BY e.user_id),
+    placed AS (
+        SELECT chunk.*, CASE
+            WHEN CAST(:missed AS text) IS NOT NULL OR CAST(:needs AS text) IS NOT NULL THEN NULL
+            WHEN chunk.user_id IS NULL THEN now()
+            WHEN held.user_id IS NOT NULL
+             AND coalesce(taken.places, 0) + row_number() OVER (PARTITION BY chunk.user_id ORDER BY chunk.id) <= :share
+            THEN now() END AS rung_at
+        FROM chunk LEFT JOIN taken USING (user_id)
+        LEFT JOIN unnest(CAST(:held AS bigint[])) AS held(user_id) USING (user_id)),
     made AS (
         INSERT INTO service_task_execution
             (scheduled_for, task_name, user_id, account_id, subject, schedule_id, queue, status, waiting_for,
              useful_until, as_of, rung_at, reason, finished_at)
-        SELECT :at, :task_name, chunk.user_id, chunk.account_id, chunk.subject, :schedule_id, :queue,
+        SELECT :at, :task_name, placed.user_id, placed.account_id, placed.subject, :schedule_id, :queue,
                CASE WHEN CAST(:missed AS text) IS NOT NULL THEN 'skipped'
                     WHEN CAST(:needs AS text) IS NULL THEN 'queued' ELSE 'waiting' END,
-               CAST(replace(CAST(:needs AS text), '$parameters', chunk.parameters) AS jsonb),
-               :useful_until, :as_of, CASE WHEN CAST(:missed AS text) IS NULL THEN now() END, CAST(:missed AS text),
+               CAST(replace(CAST(:needs AS text), '$parameters', placed.parameters) AS jsonb),
+               :useful_until, :as_of, placed.rung_at, CAST(:missed AS text),
                CASE WHEN CAST(:missed AS text) IS NOT NULL THEN now() END
-        FROM chunk ORDER BY chunk.id
+        FROM placed ORDER BY placed.id
         ON CONFLICT DO NOTHING
-        RETURNING scheduled_for, id, generation, status)
+        RETURNING id, rung_at)
     SELECT (SELECT max(id) FROM chunk) AS cursor, (SELECT count(*) FROM chunk) AS seen,
-           (SELECT array_agg(id ORDER BY id) FROM made WHERE status = 'queued') AS ids
+           (SELECT array_agg(id ORDER BY id) FROM made WHERE rung_at IS NOT NULL) AS ids
 """
 
 _CLAIM_DUE = text(
@@ -204,12 +228,25 @@ class ScheduleRepository:
         claimed = await self.session.execute(_CLAIM_DUE, {"claimer": claimer, "seconds": seconds})
         return sorted(claimed.all(), key=lambda row: (row.firing_slot, row.id))
 
-    async def fan_out(self, slot: Slot, scope: str, condition: str | None, cursor: int, chunk: int) -> Chunk:
-        """Insert the next subscribers' executions of a slot; those that exist already are left alone."""
+    async def fan_out(
+        self, slot: Slot, scope: str, condition: str | None, cursor: int, chunk: int, share: int
+    ) -> Chunk:
+        """Insert the next subscribers' executions of a slot; those that exist already are left alone.
+
+        share: how many executions of one user may be rung in one queue; the others are made and not rung.
+        """
         # Whatever stops, an account with live orders is looked after until they are final.
         regardless = _CONDITIONS["has_live_order"] if slot.task_name == "order_sync" else "false"
         subscribers = _SUBSCRIBERS[scope].format(condition=_CONDITIONS[condition], regardless=regardless)
-        parameters = {
+        parameters: dict[str, Any] = {"day": slot.day} if condition == "prices_missing" else {}
+        if scope == "account":
+            parameters |= {"schedule_id": slot.schedule_id, "cursor": cursor, "chunk": chunk}
+        held: list[int] = []
+        if scope == "account" and slot.needs is None and slot.missed is None:
+            # By a statement of its own: only a later one sees what those who held a user before have rung.
+            found = await self.session.execute(text(_HOLD.format(subscribers=subscribers)), parameters)
+            held = list(found.scalars())
+        parameters |= {
             "schedule_id": slot.schedule_id,
             "task_name": slot.task_name,
             "queue": slot.queue,
@@ -218,11 +255,9 @@ class ScheduleRepository:
             "needs": slot.needs,
             "as_of": slot.as_of,
             "missed": slot.missed,
+            "held": held,
+            "share": share,
         }
-        if scope == "account":
-            parameters |= {"cursor": cursor, "chunk": chunk}
-        if condition == "prices_missing":
-            parameters["day"] = slot.day
         row = (await self.session.execute(text(_FAN_OUT.format(subscribers=subscribers)), parameters)).one()
         bells = [Bell(slot.task_name, slot.queue, slot.at, id_, 1) for id_ in row.ids or ()]
         return Chunk(bells, row.cursor or cursor, scope != "account" or row.seen < chunk)

@@ -1,7 +1,7 @@
 """A user's share of a queue: so many executions of one user may be on Redis at once; each that ends lets the next on.
 
-So nobody's backlog stands before another's, and Redis stays small. What belongs to no user is not limited. A retry keeps
-its place while it waits for its time, and takes it again when it is due: it is never counted before it runs.
+So nobody's backlog stands before another's, and Redis stays small. What belongs to no user is not limited. A retry that
+waits for its time is not counted, and asks nobody for room when it is due.
 """
 
 from collections.abc import Collection, Sequence

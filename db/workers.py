@@ -59,7 +59,7 @@ _LOCK = text(
 _END = text(
     "UPDATE worker_processes p SET ended_at = now() WHERE p.name = ANY(CAST(:names AS text[])) AND p.ended_at IS NULL "
     "AND NOT EXISTS (SELECT FROM service_task_execution e "
-    "WHERE e.is_open AND e.status = 'running' AND e.worker = p.name) "
+    "WHERE e.is_open AND e.rung_at IS NOT NULL AND e.status = 'running' AND e.worker = p.name) "
     "RETURNING p.name"
 )
 # A frozen process leaves its transactions open, and with them the rows it holds: who is dead loses them.

@@ -10,10 +10,10 @@ from db.calendar import CalendarRepository, StoredCalendar
 from db.schedules import Chunk, ScheduleRepository, Slot
 from db.transaction import Database
 from scheduler.planning import plan
+from scheduler.ringer import Ringer
 from trading.calendar import Calendar
 from trading.errors import TradingError
 from trading.triggers import Between, Trigger, WhileOpen, next_due, parse_trigger
-from worker.bells.ringing import Bells
 from worker.messages import TASKS
 
 log = structlog.get_logger(__name__)
@@ -26,10 +26,13 @@ MISSED_RECORDED = timedelta(days=7)
 
 
 class Due:
-    """Fires what is due. Any number may run side by side: a schedule row has one claimer."""
+    """Fires what is due. Any number may run side by side: a schedule row has one claimer.
 
-    def __init__(self, database: Database, bells: Bells, name: str, calendar: StoredCalendar) -> None:
-        self.database, self.bells, self.name, self._stored = database, bells, name, calendar
+    share: how many executions of one user are rung in one queue; the rest of a fan-out is made and waits its turn.
+    """
+
+    def __init__(self, database: Database, ringer: Ringer, name: str, calendar: StoredCalendar, share: int) -> None:
+        self.database, self.ringer, self.name, self._stored, self.share = database, ringer, name, calendar, share
 
     @property
     def calendar(self) -> Calendar:
@@ -73,7 +76,7 @@ class Due:
             log.warning("slot_missed", task=row.task_name, slot=slot_at.isoformat(), schedule_id=row.id)
         while not last:
             chunk = await self._commit_chunk(slot, row, cursor)
-            await self.bells.ring(chunk.bells)
+            await self.ringer.ring(chunk.bells)
             cursor, last, made = chunk.cursor, chunk.last, made + len(chunk.bells)
             if not last:
                 await self._move(row.id, cursor)
@@ -123,7 +126,8 @@ class Due:
 
     async def _commit_chunk(self, slot: Slot, row: Any, cursor: int) -> Chunk:
         async with self.database.transaction(None) as session:
-            return await ScheduleRepository(session).fan_out(slot, row.scope, row.condition, cursor, CHUNK)
+            schedules = ScheduleRepository(session)
+            return await schedules.fan_out(slot, row.scope, row.condition, cursor, CHUNK, self.share)
 
     async def _move(self, schedule_id: int, cursor: int) -> None:
         async with self.database.transaction(None) as session:

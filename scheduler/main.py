@@ -22,13 +22,19 @@ from db.service_status import ServiceStatusRepository
 from db.transaction import Database
 from migrations.run import head
 from scheduler.due import Due
+from scheduler.mending import Mender
 from scheduler.replay import Replay
+from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from scheduler.wakeups import Wakeups
 from worker.bells.ringing import Bells, RedisUnreachable
 from worker.log_writer import open_logs
+from worker.promoting import Promoter
 
 BEAT_SECONDS = 5.0
+# What settles within this time is looked at in one turn; and a turn that took long is not the only thing Postgres does.
+QUIET_SECONDS = 0.025
+QUIET_TURNS = 2.0
 SERVICE_BEAT_SECONDS = 60.0
 SERVICES_A_STATEMENT = 2000
 
@@ -36,28 +42,49 @@ log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """One scheduler process: fire, ring, heal, and in a replay move the clock; then sleep until there is more."""
+    """One scheduler process: fire, ring, heal, and in a replay move the clock; then sleep until there is more.
+
+    Beside its turns it promotes retries on Redis's clock and mends what is wrong on Redis itself.
+    """
 
     def __init__(self, database: Database, bells: Bells, wakeups: Wakeups, settings: Settings) -> None:
-        self.database, self.bells, self.wakeups, self.settings = database, bells, wakeups, settings
+        self.database, self.wakeups, self.settings = database, wakeups, settings
         self.stopping = asyncio.Event()
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
         self._beat_at: float | None = None
         self._services_beat_at: float | None = None
-        self.replay = Replay(database, bells)
+        self.ringer, share = Ringer(bells), settings.worker.share
+        self.replay = Replay(database, self.ringer, share)
         lease, every = settings.worker.lease_seconds, settings.scheduler.sweep_seconds
-        self.sweep = Sweep(database, bells, lease, every)
+        self.sweep = Sweep(database, self.ringer, lease, every, share)
+        self.promoter = Promoter(bells, lambda count: self.sweep.healed.note("drained", count))
+        self.mender = Mender(database, self.ringer, self.sweep.healed)
+        self._is_replay = False
 
     async def run(self) -> None:
-        """Turn until `stopping` is set. What Postgres or Redis refuse now is tried again at the next turn."""
+        """Turn until `stopping` is set. What Postgres refuses now is tried again at the next turn."""
         due = await self._open()
-        while not self.stopping.is_set():
-            try:
-                if await self._turn(due):
-                    continue
-            except (SQLAlchemyError, RedisError, OSError) as error:
-                log.warning("turn_failed", error=str(error))
-            await self.wakeups.wait(self.settings.scheduler.poll_seconds)
+        await self.promoter.open()
+        mending = asyncio.create_task(self.mender.run())
+        try:
+            while not self.stopping.is_set():
+                await self._turn_and_rest(due)
+        finally:
+            mending.cancel()
+            await asyncio.wait([mending])
+            await self.promoter.close()
+
+    async def _turn_and_rest(self, due: Due) -> None:
+        began = time.monotonic()
+        try:
+            if await self._turn(due):
+                return
+        except (SQLAlchemyError, RedisError, OSError) as error:
+            log.warning("turn_failed", error=str(error))
+        took, poll = time.monotonic() - began, self.settings.scheduler.poll_seconds
+        # In a replay nothing happens but what a turn makes happen.
+        quiet = 0.0 if self._is_replay else min(max(QUIET_SECONDS, QUIET_TURNS * took), poll)
+        await self.wakeups.wait(poll, quiet)
 
     def stop(self) -> None:
         """End after the present turn."""
@@ -67,7 +94,7 @@ class Scheduler:
     async def _open(self) -> Due:
         async with self.database.reading(None) as session:
             calendar = await CalendarRepository(session).stored()
-        return Due(self.database, self.bells, self.name, calendar)
+        return Due(self.database, self.ringer, self.name, calendar, self.settings.worker.share)
 
     async def _beat(self) -> None:
         """Say every few seconds that this process turns."""
@@ -96,10 +123,11 @@ class Scheduler:
     async def _turn(self, due: Due) -> bool:
         """Do everything once. Returns whether anything was done."""
         await self._beat()
+        await self.sweep.heal()
         outlook = await self.sweep.outlook()
+        self._is_replay = outlook.replay
         if not outlook.replay:
             await self._beat_services()
-        await self.sweep.heal()
         if outlook.unplanned:
             await due.plan_new(outlook.replay)
         fired = await due.fire(outlook.replay) if outlook.due else 0

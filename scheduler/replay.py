@@ -3,11 +3,11 @@
 import structlog
 
 from db.clock import ClockRepository
-from db.executions import Bell
 from db.schedules import ScheduleRepository
+from db.shares import ShareRepository
 from db.sweeps import SweepRepository
 from db.transaction import Database
-from worker.bells.ringing import Bells
+from scheduler.ringer import Ringer
 
 log = structlog.get_logger(__name__)
 
@@ -17,8 +17,8 @@ CHUNK = 1000
 class Replay:
     """The clock is one locked row, so any number of schedulers may try to move it."""
 
-    def __init__(self, database: Database, bells: Bells) -> None:
-        self.database, self.bells = database, bells
+    def __init__(self, database: Database, ringer: Ringer, share: int) -> None:
+        self.database, self.ringer, self.share = database, ringer, share
 
     async def advance(self) -> bool:
         """Move market time to the next slot if all work due is done. Returns whether anything changed.
@@ -26,7 +26,6 @@ class Replay:
         What waits is looked at once more under the clock's lock: when nothing runs, nothing can settle after that look,
         so an execution that became ready is never left for a later slot.
         """
-        ready: list[Bell] = []
         async with self.database.transaction(None) as session:
             clock = await ClockRepository(session).lock()
             sweeps = SweepRepository(session)
@@ -34,8 +33,9 @@ class Replay:
                 return False
             made, ended = await sweeps.make_syncs(), await sweeps.give_up()
             ready = await sweeps.make_ready(CHUNK)
+            bells = [*ready.bells, *await ShareRepository(session, self.share).ring_free(ready.places)]
             if not (ready or ended or made):
                 moment = await ScheduleRepository(session).next_moment()
                 clock.at = clock.ends_at if moment is None else min(moment, clock.ends_at)
-        await self.bells.ring(ready)
+        await self.ringer.ring(bells)
         return True

@@ -1,40 +1,47 @@
-"""Rings what is ready, due or unanswered, and takes back what dead workers held."""
+"""Rings what is ready or due, and once every so often puts right what no settle and no ring will."""
 
-import asyncio
 import time
 
 import structlog
-from redis.exceptions import RedisError
 
-from db.executions import Bell
-from db.losses import LossRepository
+from db.losses import LossRepository, Taken
 from db.partitions import PartitionRepository
+from db.shares import Place, ShareRepository
 from db.sweeps import Outlook, SweepRepository
 from db.training_jobs import MLTrainingJobRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
 from scheduler.due import MISSED_RECORDED
+from scheduler.healed import Healed
+from scheduler.rerings import Rerings
+from scheduler.ringer import Ringer
 from scheduler.sight import Sight
-from worker.bells.ringing import Bells
 
 log = structlog.get_logger(__name__)
 
 CHUNK = 1000
-# A bell that was rung this long ago and answered by nobody may have gone with its Redis; ringing twice is nothing.
-UNANSWERED_SECONDS = 10.0
-# Looking away from Postgres for longer would count as a gap in the sight of it.
-GIVE_BACK_SECONDS = 1.0
+# Users and queues that one statement looks at for room, and how long one turn goes on from one such slice to the next.
+PLACES = 500
+PLACES_SECONDS = 0.1
 # Executions are partitioned by month; the next month's is made in good time, by whichever scheduler looks first.
 PARTITION_DAYS = 45
 PARTITION_SECONDS = 3600.0
 
 
 class Sweep:
-    """Looks at rows again and again; every statement may be run by several schedulers at once."""
+    """Looks at rows again and again; every statement may be run by several schedulers at once.
 
-    def __init__(self, database: Database, bells: Bells, lease_seconds: float, every_seconds: float) -> None:
-        self.database, self.bells, self.every_seconds = database, bells, every_seconds
+    share: how many executions of one user a queue may have on Redis.
+    """
+
+    def __init__(
+        self, database: Database, ringer: Ringer, lease_seconds: float, every_seconds: float, share: int
+    ) -> None:
+        self.database, self.ringer, self.every_seconds, self.share = database, ringer, every_seconds, share
         self.sight = Sight(lease_seconds, every_seconds + lease_seconds / 2)
+        self.healed = Healed()
+        self.rerings = Rerings(database, ringer, self.healed, self.sight)
+        self._behind: Place | None = None
         self._healed_at: float | None = None
         self._partitions_at: float | None = None
 
@@ -46,23 +53,39 @@ class Sweep:
         return outlook
 
     async def ring_ready(self) -> int:
-        """Ring waiting executions whose prerequisites are met, and follow-ups and retries that are due."""
+        """Ring waiting executions whose prerequisites are met, and what is due and has room. Returns how many moved."""
         async with self.database.transaction(None) as session:
-            sweeps = SweepRepository(session)
+            sweeps, shares = SweepRepository(session), ShareRepository(session, self.share)
             await sweeps.hold_clock()
-            bells = [*await sweeps.make_ready(CHUNK), *await sweeps.due(CHUNK)]
+            ready = await sweeps.make_ready(CHUNK)
+            bells = [*ready.bells, *await shares.ring_shared(CHUNK), *await shares.ring_free(ready.places)]
         self.sight.seen()
-        await self.bells.ring(bells)
-        return len(bells)
+        await self.ringer.ring(bells)
+        return len(ready) + len(bells) + await self._ring_due()
+
+    async def _ring_due(self) -> int:
+        """Ring what has room, from user to user; a turn that found nothing ends before its walk does."""
+        until = time.monotonic() + PLACES_SECONDS
+        while True:
+            async with self.database.transaction(None) as session:
+                await SweepRepository(session).hold_clock()
+                shares = ShareRepository(session, self.share)
+                bells, self._behind = await shares.ring_due(self._behind or Place(), PLACES)
+            self.sight.seen()
+            await self.ringer.ring(bells)
+            if bells or self._behind is None or time.monotonic() > until:
+                return len(bells)
 
     async def heal(self) -> None:
-        """Once every so often: make missing syncs, end hopeless waits, ring again, take back from the dead."""
+        """Once every so often: take back from the dead, make missing syncs, end hopeless waits, ring again."""
         now = time.monotonic()
         if self._healed_at is not None and now - self._healed_at < self.every_seconds:
             return
-        await self._take_back()  # first, because the rest ends early when Redis is away
+        await self._take_back()
         await self._make_partitions(now)
-        await self._look_again()
+        await self._look_at_waiting()
+        await self.rerings.look()
+        await self.healed.write(self.database)
         self._healed_at = time.monotonic()
 
     async def _make_partitions(self, now: float) -> None:
@@ -72,30 +95,29 @@ class Sweep:
             self.sight.seen()
             self._partitions_at = now
 
-    async def _look_again(self) -> None:
+    async def _look_at_waiting(self) -> None:
         async with self.database.transaction(None) as session:
             sweeps = SweepRepository(session)
             await sweeps.hold_clock()
             made, ended = await sweeps.make_syncs(), await sweeps.give_up()
             await MLTrainingJobRepository(session).close_ended()
-            bells: list[Bell] = await sweeps.unanswered(UNANSWERED_SECONDS, CHUNK)
         self.sight.seen()
-        await self.bells.ring(bells)
-        if ended or made or bells:
-            log.info("swept", gave_up=ended, syncs_made=made, rung_again=len(bells))
+        self.healed.note("sync_made", made)
+        self.healed.note("given_up", ended)
 
     async def _take_back(self) -> None:
         """Queue again what dead workers held, first on Redis: a copy there is dropped at the claim.
 
         A row locked by a frozen worker is left to the next sweep, and so is the end of that worker; its transaction is
-        ended for it.
+        ended for it. Without Redis a dead worker does not count as ended: its messages are still in its name there.
         """
         async with self.database.reading(None) as session:
             dead = await WorkerRepository(session).dead(patient=self.sight.patient)
         self.sight.seen()
         if not dead:
             return
-        rung = await self._give_back(dead)
+        bells = self.ringer.bells
+        given_back = await self.ringer.ask("give messages back", lambda: bells.give_back(dead))
         patient = self.sight.patient
         async with self.database.transaction(None) as session:
             workers = WorkerRepository(session)
@@ -104,20 +126,15 @@ class Sweep:
             if self.sight.patient and not patient:
                 return  # Postgres stood still while we asked: what it says of leases is as old as that
             taken = await LossRepository(session).take_back(locked)
-            ended = await workers.end(locked) if rung else set()
-            frozen = [name for name in locked if name not in ended] if rung else []
+            ended = await workers.end(locked) if given_back is not None else set()
+            frozen = [name for name in locked if name not in ended] if given_back is not None else []
             cut = await workers.cut(frozen) if frozen else 0
         log.warning("workers_lost", workers=locked, executions=len(taken.queued), frozen=frozen, cut=cut)
+        self._note_lost(taken, ended)
+
+    def _note_lost(self, taken: Taken, ended: set[str]) -> None:
+        self.healed.note("lost_worker", len(ended), sorted(ended))
+        self.healed.note("taken_back", len(taken.queued), taken.queued)
+        self.healed.note("quarantined", len(taken.quarantined), taken.quarantined)
         if taken.quarantined:
             log.error("executions_quarantined", executions=list(taken.quarantined))
-
-    async def _give_back(self, dead: list[str]) -> bool:
-        """Give back the messages of dead workers. Returns False without Redis: then they do not count as ended yet."""
-        try:
-            async with asyncio.timeout(GIVE_BACK_SECONDS):
-                for name in dead:
-                    await self.bells.give_back(name)
-        except (RedisError, OSError) as error:  # a timeout is an OSError
-            log.warning("redis_away", error=str(error), doing="give back messages")
-            return False
-        return True

@@ -18,9 +18,13 @@ class Wakeups:
         self.event = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
 
-    async def wait(self, seconds: float) -> None:
-        """Return at the next notification, or after so many seconds."""
+    async def wait(self, seconds: float, at_least: float = 0.0) -> None:
+        """Return at the next notification, or after so many seconds.
+
+        at_least: what is notified before so many seconds have passed is answered together, by one return.
+        """
         await self._listen()
+        await asyncio.sleep(at_least)
         try:
             await asyncio.wait_for(self.event.wait(), seconds)
         except TimeoutError:

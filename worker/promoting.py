@@ -1,6 +1,7 @@
 """Rings retries when they are due: any process that lives does it, on Redis's clock."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 from redis.exceptions import RedisError
@@ -14,10 +15,13 @@ LONGEST_SLEEP_SECONDS = 1.0
 
 
 class Promoter:
-    """Moves due messages from the sorted sets to their queues, for as long as it is open."""
+    """Moves due messages from the sorted sets to their queues, for as long as it is open.
 
-    def __init__(self, bells: Bells) -> None:
-        self.bells = bells
+    drained: told how many messages of stock clients were taken over.
+    """
+
+    def __init__(self, bells: Bells, drained: Callable[[int], None] = lambda _: None) -> None:
+        self.bells, self._drained = bells, drained
         self._working: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -34,7 +38,7 @@ class Promoter:
         is_away = False
         while True:
             try:
-                await self.bells.drain_delayed()
+                self._drained(await self.bells.drain_delayed())
                 promoted = await self.bells.promote()
                 sleep = LONGEST_SLEEP_SECONDS if promoted.next_due_seconds is None else promoted.next_due_seconds
                 is_away = False

@@ -11,7 +11,8 @@ from db.configs import UserTradingConfigRepository
 from db.executions import Bell, Execution, Fenced, FollowUp, ServiceTaskRepository
 from db.hand_backs import HandBackRepository
 from db.losses import LossRepository
-from db.sweeps import SweepRepository
+from db.rings import RingRepository
+from db.shares import Place, ShareRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
 from tests.people import MORNING, person, queued, replay_from, scalar, set_clock, worker
@@ -19,12 +20,21 @@ from tests.people import MORNING, person, queued, replay_from, scalar, set_clock
 
 async def claim(database: Database, bells: list[Bell], name: str) -> list[Execution]:
     async with database.transaction(None) as session:
-        return await LedgerRepository(session).claim(bells, name)
+        won, _ = await LedgerRepository(session).claim(bells, name)
+    return won
 
 
-async def settle(database: Database, settlement: Settlement) -> list[Bell]:
+async def settle(database: Database, settlement: Settlement) -> dict[int, float | None]:
     async with database.transaction(None) as session:
         return await LedgerRepository(session).settle([settlement], "w1")
+
+
+async def due(database: Database, share: int = 8) -> list[Bell]:
+    """Ring what is due and has room, as a scheduler does."""
+    async with database.transaction(None) as session:
+        shares = ShareRepository(session, share)
+        bells, _ = await shares.ring_due(Place(), 100)
+        return [*await shares.ring_shared(100), *bells]
 
 
 async def test_an_execution_is_claimed_once_by_two_workers_at_a_time(database: Database) -> None:
@@ -81,23 +91,23 @@ async def test_a_failure_leaves_its_traceback_its_attempt_and_its_count(database
     assert await scalar(database, "SELECT error_count || last_error FROM service_status") == "1no"
 
 
-async def test_a_retry_waits_in_its_row_under_a_new_generation(database: Database) -> None:
+async def test_a_retry_waits_in_its_row_under_a_new_generation_and_no_gate_rings_it(database: Database) -> None:
     [held] = await claim(database, [await queued(database, "prices")], await worker(database))
-    await settle(database, Settlement(held, "retrying", 0.1, error_type="Retry", error="away", backoff_seconds=3600))
+    error = Settlement(held, "retrying", 0.1, error_type="Retry", error="away", backoff_seconds=3600)
+    assert await settle(database, error) == {held.id: 3600.0}
     assert await scalar(database, "SELECT status || generation FROM service_task_execution") == "retrying2"
-    async with database.transaction(None) as session:
-        assert await SweepRepository(session).due(10) == []
-        await session.execute(text("UPDATE service_task_execution SET next_attempt_at = now()"))
-        [bell] = await SweepRepository(session).due(10)
-    assert bell.generation == 2
+    assert await due(database) == []
+    async with database.reading(None) as session:
+        [retry] = await RingRepository(session).retries((MORNING, 0), 10)
+    assert retry.bell.generation == 2
+    assert 3590 < retry.seconds <= 3600
 
 
 async def test_in_a_replay_a_retry_is_due_at_once(database: Database) -> None:
     await replay_from(database)
     [held] = await claim(database, [await queued(database, "prices")], await worker(database))
-    await settle(database, Settlement(held, "retrying", 0.1, error_type="Retry", error="away", backoff_seconds=3600))
-    async with database.transaction(None) as session:
-        assert len(await SweepRepository(session).due(10)) == 1
+    error = Settlement(held, "retrying", 0.1, error_type="Retry", error="away", backoff_seconds=3600)
+    assert await settle(database, error) == {held.id: 0.0}
 
 
 async def test_follow_ups_are_rung_when_they_are_due_in_market_time(database: Database) -> None:
@@ -113,11 +123,13 @@ async def test_follow_ups_are_rung_when_they_are_due_in_market_time(database: Da
         ]
         await tasks.follow_up(held, [now, then])
         await tasks.follow_up(held, [now, then])
-    rung = await settle(database, Settlement(held, "success", 0.1))
-    assert [bell.scheduled_for for bell in rung] == [MORNING]
-    await set_clock(database, later)
+    await settle(database, Settlement(held, "success", 0.1))
     async with database.transaction(None) as session:
-        assert [bell.scheduled_for for bell in await SweepRepository(session).due(10)] == [later]
+        rung = await ShareRepository(session, 8).ring_next([asha.user_id], ["orders", "default"])
+    assert [bell.scheduled_for for bell in rung] == [MORNING]
+    assert await due(database) == []
+    await set_clock(database, later)
+    assert [bell.scheduled_for for bell in await due(database)] == [later]
 
 
 async def test_work_taken_back_fences_the_worker_that_held_it(database: Database) -> None:

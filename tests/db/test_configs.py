@@ -137,7 +137,7 @@ async def test_a_running_execution_keeps_its_version_and_the_next_one_sees_the_c
 
     async def claim(number: int) -> int | None:
         async with database.transaction(None) as session:
-            [execution] = await LedgerRepository(session).claim([bells[number]], "w1")
+            [execution], _ = await LedgerRepository(session).claim([bells[number]], "w1")
         return execution.config_version
 
     first = await claim(0)
@@ -158,7 +158,7 @@ async def test_another_attempt_of_an_execution_keeps_its_version(database: Datab
         await LedgerRepository(session).claim([bell], "w1")
         await UserTradingConfigRepository(session).update(asha.user_id, {"rsi_period": 14}, "ravi", MORNING)
         await session.execute(text("UPDATE service_task_execution SET status = 'queued'"))
-        [again] = await LedgerRepository(session).claim([bell], "w1")
+        [again], _ = await LedgerRepository(session).claim([bell], "w1")
     assert again.config_version == 1
 
 

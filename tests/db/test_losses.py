@@ -14,7 +14,8 @@ async def lose(database: Database, bell: Bell, number: int) -> Taken:
     name = await worker(database, f"w{number}")
     again = Bell(bell.task_name, bell.queue, bell.scheduled_for, bell.execution_id, number)
     async with database.transaction(None) as session:
-        assert await LedgerRepository(session).claim([again], name, alone=True)
+        won, _ = await LedgerRepository(session).claim([again], name, alone=True)
+        assert won
         return await LossRepository(session).take_back([name])
 
 

@@ -12,6 +12,7 @@ from db.claims import LedgerRepository
 from db.executions import Bell
 from db.transaction import Database
 from scheduler.due import Due
+from scheduler.ringer import Ringer
 from tests.people import MORNING, person, queued, replay_from, scalar, set_clock, worker
 from trading.calendar import Calendar
 from worker.bells.ringing import Bells
@@ -51,7 +52,7 @@ async def _opened(database: Database, bells: Bells) -> Due:
     """Return a scheduler's part that took the calendar there is, and planned by it, on the morning of DAY."""
     await replay_from(database)
     await person(database)
-    due = Due(database, bells, "s1", await _stored(database))
+    due = Due(database, Ringer(bells), "s1", await _stored(database), share=8)
     await due.plan_new(True)
     return due
 
@@ -145,7 +146,7 @@ async def test_a_worker_takes_the_new_calendar_with_its_next_claim_and_a_running
     await _import(database, _without(whole, last=NEXT))
     bell = await queued(database, "order_sync", asha)
     async with database.transaction(None) as session:
-        (execution,) = await LedgerRepository(session).claim([bell], name)
+        (execution,), _ = await LedgerRepository(session).claim([bell], name)
     after = await current.at(execution.calendar_at)
     assert (before.calendar.last, after.calendar.last) == (whole.last, NEXT)
     assert not await after.prices.shows(AFTER_NEXT)

@@ -12,6 +12,7 @@ from db.schedules import ScheduleRepository
 from db.transaction import Database
 from scheduler import due as due_module
 from scheduler.due import Due
+from scheduler.ringer import Ringer
 from tests.people import MORNING, person, replay_from, scalar, set_clock
 from trading.config import TradingConfig
 from worker.bells.keys import ready_key
@@ -21,10 +22,10 @@ BEFORE_OPEN = datetime(2024, 1, 2, 3, 5, tzinfo=UTC)  # 08:35 IST
 AFTER_CLOSE = datetime(2024, 1, 2, 10, 5, tzinfo=UTC)  # 15:35 IST
 
 
-async def open_due(database: Database, bells: Bells, name: str = "s1") -> Due:
+async def open_due(database: Database, bells: Bells, name: str = "s1", share: int = 8) -> Due:
     async with database.reading(None) as session:
         calendar = await CalendarRepository(session).stored()
-    return Due(database, bells, name, calendar)
+    return Due(database, Ringer(bells), name, calendar, share)
 
 
 async def ready_ids(bells: Bells, queue: str) -> list[str]:

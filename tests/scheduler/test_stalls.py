@@ -12,11 +12,12 @@ import psutil
 from db.claims import LedgerRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
+from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from tests.people import queued, scalar, worker
 from tests.waiting import until
 from worker.bells.ringing import Bells
-from worker.supervisor import RENEWALS_A_LEASE
+from worker.leases import RENEWALS_A_LEASE
 
 LEASE = 1.0
 RUNNING = "SELECT count(*) FROM service_task_execution WHERE status = 'running'"
@@ -41,7 +42,7 @@ async def test_a_stall_of_postgres_longer_than_a_lease_declares_nobody_dead(data
     bell = await queued(database, "prices")
     async with database.transaction(None) as session:
         await LedgerRepository(session).claim([bell], name)
-    sweeps = [Sweep(database, bells, LEASE, 0.05) for _ in range(2)]
+    sweeps = [Sweep(database, Ringer(bells), LEASE, 0.05, share=8) for _ in range(2)]
     turns = [0, 0]
 
     async def sweep(number: int) -> None:
@@ -85,7 +86,7 @@ async def test_without_anybody_to_say_so_a_dead_workers_executions_come_back(dat
     bell = await queued(database, "prices")
     async with database.transaction(None) as session:
         await LedgerRepository(session).claim([bell], name)
-    sweep = Sweep(database, bells, LEASE, 0.05)
+    sweep = Sweep(database, Ringer(bells), LEASE, 0.05, share=8)
 
     async def back() -> bool:
         await sweep.heal()

@@ -5,6 +5,7 @@ from sqlalchemy import text
 from db.executions import ServiceTaskRepository
 from db.training_jobs import MLTrainingJobRepository, TrainingRequest
 from db.transaction import Database
+from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from tests.people import MORNING, replay_from, scalar
 from trading.features import FeatureParameters
@@ -20,7 +21,7 @@ async def test_a_training_job_whose_execution_was_cancelled_does_not_stay_runnin
         job = await MLTrainingJobRepository(session).request(TrainingRequest(Recipe(), FeatureParameters(10)))
         await ServiceTaskRepository(session).request("train", "ml", str(job), MORNING, None)
         await session.execute(text("UPDATE ml_training_jobs SET status = 'running'"))
-    sweep = Sweep(database, bells, lease_seconds=10, every_seconds=0.0)
+    sweep = Sweep(database, Ringer(bells), lease_seconds=10, every_seconds=0.0, share=8)
     await sweep.heal()
     assert await scalar(database, "SELECT status FROM ml_training_jobs") == "running"
     async with database.transaction(None) as session:
@@ -34,7 +35,7 @@ async def test_a_request_to_train_is_rung_by_the_sweep_and_never_too_late(databa
     async with database.transaction(None) as session:
         await ServiceTaskRepository(session).request("train", "ml", "1", MORNING, None)
         await session.execute(text("UPDATE market_clock SET at = at + interval '20 hours'"))
-    sweep = Sweep(database, bells, lease_seconds=10, every_seconds=0.0)
+    sweep = Sweep(database, Ringer(bells), lease_seconds=10, every_seconds=0.0, share=8)
     assert await sweep.ring_ready() == 1
     await sweep.heal()
     assert await scalar(database, "SELECT status FROM service_task_execution") == "queued"

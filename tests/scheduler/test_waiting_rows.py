@@ -12,6 +12,7 @@ from db.sweeps import SweepRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
 from scheduler.replay import Replay
+from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from tests.people import MORNING, Person, person, queued, replay_from, scalar, set_clock, worker
 from worker.bells.ringing import Bells
@@ -44,7 +45,7 @@ async def run(database: Database, task: str, who: Person | None, subject: str = 
     """Run a prerequisite to its end."""
     bell = await queued(database, task, who, subject)
     async with database.transaction(None) as session:
-        [held] = await LedgerRepository(session).claim([bell], "w1")
+        [held], _ = await LedgerRepository(session).claim([bell], "w1")
     await settle(database, held, status)
 
 
@@ -61,7 +62,7 @@ async def no_schedules(database: Database) -> None:
 
 
 def sweep(database: Database, bells: Bells) -> Sweep:
-    return Sweep(database, bells, lease_seconds=10, every_seconds=0.0)
+    return Sweep(database, Ringer(bells), lease_seconds=10, every_seconds=0.0, share=8)
 
 
 STATUS = "SELECT status FROM service_task_execution WHERE task_name = 'buy_orders'"
@@ -100,7 +101,7 @@ async def test_a_settle_not_yet_committed_while_the_row_is_made_is_not_lost(data
     await run(database, "order_sync", asha)
     bell = await queued(database, "analysis", None, "dip:abc")
     async with database.transaction(None) as session:
-        [held] = await LedgerRepository(session).claim([bell], "w1")
+        [held], _ = await LedgerRepository(session).claim([bell], "w1")
     async with database.transaction(None) as slow:
         await LedgerRepository(slow).settle([Settlement(held, "success", 0.1)], "w1")
         await waiting(database, asha)
@@ -123,7 +124,7 @@ async def test_who_wants_the_newest_sync_waits_for_the_one_under_way(database: D
     query = "SELECT string_agg(status, ',' ORDER BY user_id) FROM service_task_execution WHERE task_name = 'buy_orders'"
     assert await scalar(database, query) == "waiting,queued"
     async with database.transaction(None) as session:
-        [held] = await LedgerRepository(session).claim([later], "w1")
+        [held], _ = await LedgerRepository(session).claim([later], "w1")
     await settle(database, held, "failed")
     await sweep(database, bells).ring_ready()
     assert await scalar(database, query) == "queued,queued"
@@ -191,7 +192,7 @@ async def test_the_replays_clock_stands_while_anything_due_is_unfinished(databas
     asha = await person(database)
     await worker(database)
     await queued(database, "order_sync", asha)
-    replay = Replay(database, bells)
+    replay = Replay(database, Ringer(bells), share=8)
     assert await replay.advance() is False
     assert await scalar(database, "SELECT market_now()") == MORNING
 
@@ -204,16 +205,16 @@ async def test_the_replays_clock_never_leaves_a_row_that_became_ready(database: 
     await run(database, "order_sync", asha)
     await run(database, "analysis", None, "dip:abc")
     await no_schedules(database)
-    assert await Replay(database, bells).advance() is True
+    assert await Replay(database, Ringer(bells), share=8).advance() is True
     assert await scalar(database, STATUS) == "queued"
     assert await scalar(database, "SELECT market_now()") == MORNING
 
 
 async def test_the_replays_clock_waits_for_schedules_that_are_not_planned_yet(database: Database, bells: Bells) -> None:
     await replay_from(database)
-    assert await Replay(database, bells).advance() is False
+    assert await Replay(database, Ringer(bells), share=8).advance() is False
     await no_schedules(database)
-    assert await Replay(database, bells).advance() is True
+    assert await Replay(database, Ringer(bells), share=8).advance() is True
 
 
 async def test_the_replays_clock_waits_for_a_row_another_scheduler_is_making_ready(
@@ -229,7 +230,7 @@ async def test_the_replays_clock_waits_for_a_row_another_scheduler_is_making_rea
     async with database.transaction(None) as other:
         await SweepRepository(other).hold_clock()
         await SweepRepository(other).make_ready(10)
-        moving = asyncio.create_task(Replay(database, bells).advance())
+        moving = asyncio.create_task(Replay(database, Ringer(bells), share=8).advance())
         done, _ = await asyncio.wait([moving], timeout=0.2)
         assert not done, "the clock moved under a row that is being made ready"
     assert await moving is False
@@ -260,20 +261,6 @@ async def test_a_queued_row_past_its_use_is_ended_by_the_sweep(database: Databas
     assert await scalar(database, "SELECT status FROM service_task_execution") == "skipped"
 
 
-async def test_an_unanswered_bell_is_rung_again_and_in_the_end_under_a_new_generation(
-    database: Database, bells: Bells
-) -> None:
-    bell = await queued(database, "prices")
-    generations = []
-    for _ in range(7):
-        async with database.transaction(None) as session:
-            await session.execute(text("UPDATE service_task_execution SET rung_at = now() - interval '1 minute'"))
-        async with database.transaction(None) as session:
-            generations += [one.generation for one in await SweepRepository(session).unanswered(10, 10)]
-    assert generations == [1, 1, 1, 1, 1, 2, 2]
-    assert bell.generation == 1
-
-
 async def test_nobody_is_declared_dead_by_a_sweep_that_has_just_begun(database: Database, bells: Bells) -> None:
     await worker(database, "slow", seconds=0)
     await worker(database, "gone")
@@ -289,7 +276,7 @@ async def test_a_row_locked_by_a_frozen_worker_does_not_hold_the_sweep_up(databa
     await worker(database)
     rung = [await queued(database, "order_sync", asha, str(number)) for number in range(2)]
     async with database.transaction(None) as session:
-        frozen, _ = await LedgerRepository(session).claim(rung, "w1")
+        [frozen, _], _ = await LedgerRepository(session).claim(rung, "w1")
     async with database.transaction(None) as session:
         await WorkerRepository(session).expire("w1")
     statuses = "SELECT string_agg(status, ',' ORDER BY id) FROM service_task_execution"

@@ -15,6 +15,7 @@ import pytest
 
 from config.servers import ServerUrls
 from db.transaction import Database
+from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from worker.bells.ringing import Bells
 from worker.main import main
@@ -35,7 +36,7 @@ async def house(
             patch.setenv(name, value)
         running = asyncio.create_task(supervisor.run(2))
         try:
-            async with sweeping(Sweep(database, bells, lease_seconds, 0.1)):
+            async with sweeping(Sweep(database, Ringer(bells), lease_seconds, 0.1, share=8)):
                 yield supervisor
         finally:
             supervisor.stopping.set()
@@ -57,7 +58,8 @@ async def sweeping(sweep: Sweep) -> AsyncIterator[None]:
         yield
     finally:
         turning.cancel()
-        await asyncio.wait([turning])
+        with suppress(asyncio.CancelledError):
+            await turning
 
 
 @contextmanager

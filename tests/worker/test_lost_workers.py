@@ -9,6 +9,7 @@ import pytest
 from config.servers import ServerUrls
 from config.settings import SchedulerSettings, WorkerSettings
 from db.transaction import Database
+from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from tests.people import queued, scalar
 from tests.waiting import until
@@ -21,6 +22,7 @@ WRITING = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transact
 # When it was taken back. Never later than: in any case, and where a supervisor saw the end.
 LOST_AT = "SELECT max(created_at) FROM execution_attempts WHERE outcome = 'lost'"
 LONGEST_SECONDS, SEEN_SECONDS = 15.0, 5.0
+LEASE_SECONDS, EVERY_SECONDS = WorkerSettings().lease_seconds, SchedulerSettings().sweep_seconds
 
 
 @pytest.mark.parametrize(
@@ -76,7 +78,7 @@ async def test_what_was_killed_without_a_word_is_back_in_time_on_the_databases_c
         if killed != "supervisor":
             os.kill(pid, signal.SIGKILL)
         # A scheduler that has just begun: it is patient for one lease before it declares anybody dead.
-        async with sweeping(Sweep(database, bells, WorkerSettings().lease_seconds, SchedulerSettings().sweep_seconds)):
+        async with sweeping(Sweep(database, Ringer(bells), LEASE_SECONDS, EVERY_SECONDS, share=8)):
             await until(is_back, 2 * LONGEST_SECONDS)
         seconds = await scalar(database, f"SELECT extract(epoch FROM ({LOST_AT}) - :at)::float8", at=at)
         assert isinstance(seconds, float)

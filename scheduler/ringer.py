@@ -1,0 +1,54 @@
+"""What a scheduler says to Redis, and never waits for: with Redis away the rows are kept as if it had heard."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection
+from typing import TypeVar
+
+import structlog
+from redis.exceptions import RedisError
+
+from db.executions import Bell
+from worker.bells.ringing import Bells
+
+log = structlog.get_logger(__name__)
+
+# Far longer than any call of ours takes, and far shorter than what would count as a gap in the sight of Postgres.
+CALL_SECONDS = 1.0
+# A Redis that did not answer is left alone so long; meanwhile nothing is said to it.
+AWAY_SECONDS = 2.0
+
+T = TypeVar("T")
+
+
+class Ringer:
+    """Bells for whom Redis away is no error: what was not heard is looked for by the sweep, and said again."""
+
+    def __init__(self, bells: Bells, clock: Callable[[], float] = time.monotonic) -> None:
+        self.bells = bells
+        self._clock = clock
+        self._away_until: float | None = None
+
+    async def ring(self, bells: Collection[Bell]) -> int:
+        """Ring what is committed. Returns how many messages were new, 0 too when Redis is away."""
+        return (await self.ask("ring", lambda: self.bells.ring(bells)) or 0) if bells else 0
+
+    async def ask(self, doing: str, call: Callable[[], Awaitable[T]], seconds: float = CALL_SECONDS) -> T | None:
+        """Return what Redis answers, or None when it is away, or does not answer in so many seconds.
+
+        doing: for the log, which tells of each absence once.
+        """
+        if self._away_until is not None and self._clock() < self._away_until:
+            return None
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await call()
+        except (RedisError, OSError) as error:  # a timeout is an OSError
+            if self._away_until is None:
+                log.warning("redis_away", error=str(error) or type(error).__name__, doing=doing)
+            self._away_until = self._clock() + AWAY_SECONDS
+            return None
+        if self._away_until is not None:
+            log.info("redis_back", doing=doing)
+            self._away_until = None
+        return answer
