@@ -11,6 +11,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from config.log_facts import merge_facts
 from config.log_sink import LogSink
 from config.servers import hide_password
 
@@ -47,6 +48,7 @@ def configure_logs(*, json: bool, level: str, stream: TextIO, sink: LogSink | No
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        merge_facts,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),

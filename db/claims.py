@@ -16,7 +16,7 @@ from db.executions import Bell, Execution
 SETTLED_CHANNEL = "muhurat_settled"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Settlement:
     """How one attempt ended.
 

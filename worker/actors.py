@@ -1,10 +1,11 @@
 """The table's actors, bound to their steps: what a message's name runs, on which queue, within which limit."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
-from structlog.contextvars import bind_contextvars
 
+from config.log_facts import bind
 from db.executions import Execution, Fenced
 from worker.messages import TASKS
 from worker.outcome import Outcome
@@ -59,17 +60,7 @@ def performer(step: Step, resources: CurrentResources) -> Perform:
     """Return what performs a step with this process's resources, its log lines bound to the execution."""
 
     async def perform(execution: Execution) -> Outcome:
-        bind_contextvars(
-            execution_id=execution.id,
-            task=execution.task_name,
-            slot=execution.scheduled_for.isoformat(),
-            message_id=f"{execution.id}.{execution.generation}",
-            user_id=execution.user_id,
-            account_id=execution.account_id,
-            subject=execution.subject,
-            attempt=execution.attempt,
-            generation=execution.generation,
-        )
+        bind(partial(_facts, execution))
         try:
             outcome = await step(await resources.at(execution.calendar_at), execution)
         except Fenced:
@@ -84,3 +75,18 @@ def performer(step: Step, resources: CurrentResources) -> Perform:
         return outcome
 
     return perform
+
+
+def _facts(execution: Execution) -> dict[str, object]:
+    """Return what every log line of an execution carries."""
+    return {
+        "execution_id": execution.id,
+        "task": execution.task_name,
+        "slot": execution.scheduled_for.isoformat(),
+        "message_id": f"{execution.id}.{execution.generation}",
+        "user_id": execution.user_id,
+        "account_id": execution.account_id,
+        "subject": execution.subject,
+        "attempt": execution.attempt,
+        "generation": execution.generation,
+    }

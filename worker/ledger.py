@@ -28,19 +28,18 @@ CLAIM_SECONDS = 30.0
 INTERRUPT_TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
-    """An execution that this process has claimed, and the message it came by. alone: nothing runs beside it."""
+    """An execution that this process has claimed, and the message it came by.
 
+    key: its execution and generation. alone: nothing runs beside it.
+    """
+
+    key: str
     execution: Execution
     queue: str
     redis_id: str
     alone: bool = False
-
-    @property
-    def key(self) -> str:
-        """Its execution and generation."""
-        return f"{self.execution.id}.{self.execution.generation}"
 
 
 @dataclass(slots=True)
@@ -164,7 +163,7 @@ class Ledger:
         for id_, bell in messages:
             key = f"{bell.execution_id}.{bell.generation}"
             if (execution := executions.get(key)) is not None:
-                held = self.held[key] = Held(execution, queue, id_, alone)
+                held = self.held[key] = Held(key, execution, queue, id_, alone)
                 claim.won.append(held)
             elif key in late:
                 claim.dropped[id_] = "late"

@@ -44,8 +44,10 @@ class CurrentResources:
 
     async def at(self, calendar_at: datetime | None) -> Resources:
         """Return the resources with a calendar as new as the one that was stored at a moment; None: any."""
+        if calendar_at is None or calendar_at <= self._loaded_at:
+            return self._newest
         async with self._reading:
-            if calendar_at is not None and calendar_at > self._loaded_at:
+            if calendar_at > self._loaded_at:
                 async with self._newest.database.reading(None) as session:
                     stored = await CalendarRepository(session).stored()
                 prices = open_source(self._spec, _days_of(stored.calendar))

@@ -30,7 +30,7 @@ SEEN_SECONDS = 60.0
 MOST_UNTOLD = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ended:
     """A message that is over here. settlement: of its execution, None when there is nothing to write.
 

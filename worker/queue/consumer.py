@@ -129,13 +129,13 @@ class ClaimingConsumer(Consumer):
         mine: dict[str, tuple[str, Message_, Bell]] = {}
         copies = []
         for id_, data in fetched:
-            message = self._decode(id_, data)
-            if message is None:
+            read = self._decode(id_, data)
+            if read is None:
                 continue
-            if message.actor_name not in TASKS:
+            message, bell = read
+            if bell is None:
                 self.ready.append(message)
                 continue
-            bell = bell_of(message)
             key = f"{bell.execution_id}.{bell.generation}"
             if key in mine:
                 copies.append(id_)
@@ -185,26 +185,29 @@ class ClaimingConsumer(Consumer):
                 self.room.give_whole(self.queue)
         return True
 
-    def _decode(self, id_: str, data: bytes) -> Message_ | None:
-        """Return a message that somebody here can run; what nobody can read or run is buried, with the reason."""
+    def _decode(self, id_: str, data: bytes) -> tuple[Message_, Bell | None] | None:
+        """Return a message that somebody here can run, with its bell if it is of our table.
+
+        What nobody can read or run is buried, with the reason.
+        """
         try:
             message: Message_ = Message.decode(data)
             message.options["redis_message_id"] = id_
             message.options.pop("eta", None)  # it is ready: no heap in memory may hold it back
-            self._check(message)
+            return message, self._bell(message)
         except Exception as error:  # it may hold anything, and its neighbours must run
             log.exception("message_buried", queue=self.queue, id=id_, data=data[:200])
             self._bury(id_, f"{type(error).__name__}: {error}")
             return None
-        return message
 
-    def _check(self, message: Message_) -> None:
+    def _bell(self, message: Message_) -> Bell | None:
         if message.queue_name != self.queue:
             raise ValueError(f"it is for queue {message.queue_name!r} and stood in {self.queue!r}")
         if message.actor_name in TASKS:
-            bell_of(message)
-        elif message.actor_name not in self.runner.broker.actors:
+            return bell_of(message)
+        if message.actor_name not in self.runner.broker.actors:
             raise LookupError(f"no worker here knows an actor {message.actor_name!r}")
+        return None
 
     def _bury(self, id_: str, error: str) -> None:
         self.bury(id_, error)

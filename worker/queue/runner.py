@@ -50,7 +50,7 @@ class Runner:
         self.running: set[Work] = set()
         self._quiet = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
-        self._found: dict[tuple[str, int], list[Callable[..., None]]] = {}
+        self._found: dict[str, list[Callable[..., None]]] = {}
 
     def start(self, works: Sequence[Work]) -> None:
         """Take claimed executions over from a consumer's thread."""
@@ -145,10 +145,9 @@ class Runner:
 
     def _hooks(self, name: str) -> list[Callable[..., None]]:
         """Return what the middleware has to say to our actors; looked up once, for there are thousands a second."""
-        key = (name, len(self.broker.middleware))
-        found = self._found.get(key)
+        found = self._found.get(name)
         if found is None:
-            found = self._found[key] = step_hooks(self.broker, name)
+            found = self._found[name] = step_hooks(self.broker, name)
         return found
 
     async def _watch(self) -> None:
