@@ -51,7 +51,7 @@ class Room:
             if not self._changed.wait_for(lambda: self._next in (None, taker), seconds):
                 return False
             self._next = taker
-            if not self._changed.wait_for(lambda: not self.held, seconds):
+            if not self._changed.wait_for(lambda: not self.held, seconds) or self._closed:
                 return False
             self._held[queue], self._whole = self.places, True
             return True
