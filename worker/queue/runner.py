@@ -91,6 +91,10 @@ class Runner:
             settlement = await self._perform(work)
         except asyncio.CancelledError:
             return  # it stays among what is held: the ledger gives it back
+        except Exception:
+            log.exception("outcome_unreadable", execution_id=work.held.execution.id)
+            unread = RuntimeError("what it raised or returned could not be written down; the log has it")
+            settlement = self.ledger.recorder.error(work.held.execution, unread, 0.0)
         finally:
             self.running.discard(work)
             self._fill()
