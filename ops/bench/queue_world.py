@@ -3,15 +3,16 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from redis.asyncio import Redis
-from sqlalchemy import text
+from sqlalchemy import CursorResult, Row, text
 
 from config.servers import ServerUrls
 from db.config_rows import UserTradingConfigRow
@@ -34,10 +35,11 @@ PROCESSES, THREADS = 2, 8
 OLD_MONTHS = 4
 BOOT_SECONDS, STUCK_SECONDS = 60.0, 120.0
 LOOK_SECONDS = 0.01
+_BOOT_LOOK_SECONDS = 0.1
 
 _PRICES = "simulated:7:5"
-# What is measured is the queue: nobody writes a line for each message, neither we nor the others.
-_LOG_LEVEL = "WARNING"
+# Everybody runs under the defaults, whatever this shell says.
+_SETTINGS = ("MUHURAT_", "dramatiq_", "CELERY", "PROCRASTINATE_")
 
 _USERS = (
     "INSERT INTO users (email, name) SELECT 'bench' || g || '@example.org', 'Bench' FROM generate_series(2, :users) g"
@@ -46,8 +48,7 @@ _LIKE_THE_FIRST = (
     "INSERT INTO {table} (user_id, {columns}) SELECT u.id, {values} FROM users u, {table} t "
     "WHERE t.user_id = (SELECT min(id) FROM users) AND u.id <> t.user_id"
 )
-_OLD = text(
-    f"""
+_OLD = f"""
     INSERT INTO service_task_execution
         (scheduled_for, task_name, user_id, subject, queue, status, attempt, config_version, worker, useful_until,
          as_of, rung_at, executed_at, finished_at, duration_seconds, details)
@@ -56,8 +57,7 @@ _OLD = text(
            CAST(:slot AS timestamptz) + interval '1 second', CAST(:slot AS timestamptz) + interval '2 seconds', 0.01,
            '{{"sent": 1}}'
     FROM (SELECT id FROM users ORDER BY id LIMIT :count) u
-    """  # noqa: S608 - a constant of ours
-)
+"""  # noqa: S608 - a constant of ours
 
 
 @dataclass(slots=True)
@@ -71,23 +71,31 @@ class World:
     redis: Redis
     users: int
 
+    async def rows(self, query: str, **values: Any) -> Sequence[Row[Any]]:
+        """Run a statement in a transaction of the system. Returns its rows."""
+        async with self.database.transaction(None) as session:
+            found: CursorResult[Any] = await session.execute(text(query), values)  # type: ignore[assignment]
+            return found.all() if found.returns_rows else []
+
     @asynccontextmanager
     async def running(
-        self, name: str, command: Sequence[str], ready: Callable[[bytes], Awaitable[bool]], **settings: str
+        self, name: str, command: Sequence[str], settings: Mapping[str, str], told: tuple[bytes, int] | None = None
     ) -> AsyncIterator[Door]:
-        """Run processes until the context ends. ready: told what they said so far, tells whether they are up."""
-        door = Door(name, command, self.environment | settings)
-        log = self.folder / f"{name}.log"
+        """Run processes until the context ends. Raises BenchError when they end at their start.
+
+        settings: added to their environment. told: what they say when they are up, and how often; None: not waited for.
+        """
+        door, log = Door(name, command, {**self.environment, **settings}), self.folder / f"{name}.log"
+
+        async def is_up() -> bool:
+            if door.ended() is not None:
+                raise BenchError(f"{name} ended at its start: {last_words(log.read_bytes())} (all of it in {log})")
+            return told is None or log.read_bytes().count(told[0]) >= told[1]
+
         try:
             with log.open("wb") as output:
                 door.start(output)
-
-            async def up() -> bool:
-                if door.ended() is not None:
-                    raise BenchError(f"{name} ended at its start: {last_words(log.read_bytes())} (all of it in {log})")
-                return await ready(log.read_bytes())
-
-            await until(up, BOOT_SECONDS, f"{name} did not start; its log is {log}", 0.1)
+            await until(is_up, BOOT_SECONDS, f"{name} did not start; its log is {log}", _BOOT_LOOK_SECONDS)
             yield door
         finally:
             stop_all([door])
@@ -101,7 +109,8 @@ async def open_world(servers: Servers, folder: Path, users: int, old_rows: int, 
     await make_ready(urls.sqlalchemy, today.replace(day=1) - timedelta(days=31 * OLD_MONTHS), today + timedelta(days=1))
     database = Database(make_engine(urls.sqlalchemy, pool_size=4, application="bench", command_seconds=None))
     redis = Redis.from_url(servers.redis_url)
-    environment = door_environment(os.environ, servers, _PRICES) | {"MUHURAT_LOG_LEVEL": _LOG_LEVEL}
+    defaults = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+    environment = door_environment(defaults, servers, _PRICES)
     try:
         await _sign_up(database, users)
         await _load(database, users, old_rows, told)
@@ -144,7 +153,7 @@ async def _load(database: Database, users: int, rows: int, told: Told) -> None:
             told(f"Loading {rows:,} old executions: {number * users:,}")
             async with database.transaction(None) as session:
                 count = min(users, rows - number * users)
-                await session.execute(_OLD, {"slot": end - (number + 1) * step, "count": count})
+                await session.execute(text(_OLD), {"slot": end - (number + 1) * step, "count": count})
 
     await asyncio.gather(one(0), one(1))
 

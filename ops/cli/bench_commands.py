@@ -37,21 +37,57 @@ def bench_import(
 @bench.command("queue")
 def bench_queue(
     rounds: Rounds = 3,
+    only: Annotated[
+        str | None, typer.Option(metavar="NAME,NAME", help="Some of the figures that have a bar; else all of them.")
+    ] = None,
+    without_peers: Annotated[
+        bool, typer.Option("--without-peers", help="Ours and stock Dramatiq alone: needs nothing else installed.")
+    ] = False,
     old_rows: Annotated[int, typer.Option(min=0, max=100_000_000, help="Settled executions of earlier months.")] = (
         5_000_000
     ),
+    executions: Annotated[
+        int, typer.Option(min=1, max=100_000_000, help="After so many, memory is looked at again.")
+    ] = 1_000_000,
+    singles: Annotated[int, typer.Option(min=1, max=100_000, help="Messages whose pick-up is timed.")] = 250,
+    scale: Annotated[float, typer.Option(min=0.001, max=100, help="Of the messages of each round: a quick look.")] = 1,
     json: o.Json = False,
 ) -> None:
-    """Run executions through the queue, beside stock Dramatiq on the same servers."""
+    """Run executions through the queue, beside stock Dramatiq and others: rates, promptness, cost, fairness, memory."""
     from rich.console import Console
 
-    from ops.bench.queue import measure
+    from ops.bench.queue import OURS_ALONE, Sizes, measure
     from ops.doors import forget_foreign_servers
 
+    names = _figures(only)
+    if without_peers:
+        names &= OURS_ALONE
+    _refuse_without_peers(names)
     forget_foreign_servers()
+    sizes = Sizes(rounds=rounds, scale=scale, old_rows=old_rows, singles=singles, executions=executions)
     with Console(stderr=True).status("Starting") as screen:
-        report = measure(rounds, old_rows, screen.update)
+        report = measure(names, sizes, screen.update)
     tell(report, as_json=json)
+
+
+def _figures(only: str | None) -> set[str]:
+    """Return the figures that are asked for. Raises typer.BadParameter naming all there are."""
+    from ops.bench.queue import BARS
+
+    names = set(BARS) if only is None else {name.strip() for name in only.split(",")}
+    if unknown := sorted(names - set(BARS)):
+        raise typer.BadParameter(f"--only {', '.join(unknown)}: no such figure; there are {', '.join(BARS)}")
+    return names
+
+
+def _refuse_without_peers(names: set[str]) -> None:
+    """Raise typer.BadParameter when a peer is not installed, before anything is started."""
+    from ops.bench.queue import peers_missing
+
+    if gone := peers_missing(names):
+        raise typer.BadParameter(
+            f"{', '.join(gone)}: not installed; pip install -r requirements-dev.txt, or say --without-peers"
+        )
 
 
 def tell(report: Mapping[str, Any], *, as_json: bool) -> None:
@@ -69,6 +105,8 @@ def tell(report: Mapping[str, Any], *, as_json: bool) -> None:
             for name, value in report["figures"].items()
         ]
         print_rows(f"bench {report['bench']}", rows)
+        if "counted" in report:
+            print_facts("Counted", report["counted"])
         print_facts("Measured on", {**report["machine"], **report["versions"]})
     if not report["holds"]:
         raise typer.Exit(1)
