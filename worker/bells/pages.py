@@ -83,24 +83,23 @@ local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 """
 
-# What is read of some ids. Uses `hash`, `errors`, `most`.
+# What is read of some ids: their messages, and the place and length of those that are too long. Uses `hash`, `most`.
 _READ = """
-local function read(ids, scores)
-    local found = {}
-    if #ids == 0 then
-        return found
+local function read(ids)
+    local messages, long = {}, {}
+    if #ids > 0 then
+        messages = redis.call('HMGET', hash, unpack(ids))
     end
-    local bytes = redis.call('HMGET', hash, unpack(ids))
-    local said = errors and redis.call('HMGET', errors, unpack(ids)) or {}
-    for i, id in ipairs(ids) do
-        local message = bytes[i] or ''
-        local length = #message
-        if length > most then
+    for i = 1, #ids do
+        local message = messages[i] or ''
+        if #message > most then
+            long[#long + 1] = i
+            long[#long + 1] = #message
             message = ''
         end
-        found[i] = {id, scores and scores[i] or now, message, length, said[i] or ''}
+        messages[i] = message
     end
-    return found
+    return messages, long
 end
 """
 
@@ -135,7 +134,14 @@ for i = 1, #flat, 2 do
     ids[#ids + 1] = flat[i]
     scores[#scores + 1] = flat[i + 1]
 end
-return {now, redis.call('ZCARD', set) <= rank + #ids and 1 or 0, read(ids, scores)}
+local messages, long = read(ids)
+local said = {}
+if #ids > 0 and redis.call('EXISTS', errors) == 1 then
+    for i, error in ipairs(redis.call('HMGET', errors, unpack(ids))) do
+        said[i] = error or ''
+    end
+end
+return {now, redis.call('ZCARD', set) <= rank + #ids and 1 or 0, ids, messages, long, scores, said}
 """
 )
 
@@ -145,7 +151,6 @@ _LISTED = Script(
     _NOW
     + """
 local list, hash = unpack(KEYS)
-local errors = nil
 local start, member, count, most = tonumber(ARGV[1]), ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 """
     + _READ
@@ -155,7 +160,8 @@ if member ~= '' then
     start = at and at + 1 or 0
 end
 local ids = redis.call('LRANGE', list, start, start + count - 1)
-return {now, redis.call('LLEN', list) <= start + #ids and 1 or 0, read(ids)}
+local messages, long = read(ids)
+return {now, redis.call('LLEN', list) <= start + #ids and 1 or 0, ids, messages, long, {}, {}}
 """
 )
 
@@ -222,9 +228,19 @@ async def look(redis: Redis, queues: Sequence[str], workers: Sequence[str]) -> d
 
 
 def _page(answer: list[Any]) -> RawPage:
-    now, last, found = answer
-    messages = [RawMessage(text(id_), int(float(at)), raw, length, text(said)) for id_, at, raw, length, said in found]
-    return RawPage(messages, int(now), bool(last))
+    now, last, ids, messages, long, scores, said = answer
+    lengths = dict(zip(long[::2], long[1::2], strict=True))
+    found = [
+        RawMessage(
+            text(id_),
+            int(float(scores[n])) if scores else int(now),
+            messages[n],
+            lengths.get(n + 1, len(messages[n])),
+            text(said[n]) if said else "",
+        )
+        for n, id_ in enumerate(ids)
+    ]
+    return RawPage(found, int(now), bool(last))
 
 
 def _look(answer: list[Any]) -> QueueLook:
