@@ -181,14 +181,14 @@ class Ledger:
     def finish(self, held: Held, settlement: Settlement | None) -> None:
         """Queue how a held execution ended for the next batch; without a settlement it was fenced."""
         self.held.pop(held.key, None)
-        self.settler.add([Ended(held.queue, held.redis_id, settlement, places=self._places(held))])
+        self.settler.add([_ended(held, settlement)])
 
     def hand_back(self, helds: Sequence[Held]) -> None:
         """Queue again, under a new generation, executions that were claimed and never began."""
         for held in helds:
             self.held.pop(held.key, None)
         self._doubtful += [_bell(held) for held in helds]
-        self.settler.add([Ended(held.queue, held.redis_id, places=self._places(held)) for held in helds])
+        self.settler.add([_ended(held) for held in helds])
         self._handing_back = self.loop.create_task(self._resolve_soon())
 
     async def resolve(self) -> None:
@@ -247,18 +247,15 @@ class Ledger:
                 return
             await asyncio.sleep(RETRY_SECONDS)
 
-    def _places(self, held: Held) -> int:
-        return self.room.places if held.alone else 1
-
     def _over(self, ended: Sequence[Ended]) -> None:
         """Take note of what was settled: its places are free."""
         by_queue: dict[str, list[float]] = defaultdict(list)
         for one in ended:
-            if one.places > 1:
+            if one.is_alone:
                 self.room.give_whole(one.queue)
-            elif one.places and one.settlement is not None:
+            elif one.has_place and one.settlement is not None:
                 by_queue[one.queue].append(one.settlement.duration_seconds)
-            elif one.places:
+            elif one.has_place:
                 self.room.give(one.queue, 1)
         for queue, seconds in by_queue.items():
             self.room.give(queue, len(seconds), sum(seconds))
@@ -283,6 +280,10 @@ class Ledger:
                 continue
             break
         self._back.set()
+
+
+def _ended(held: Held, settlement: Settlement | None = None) -> Ended:
+    return Ended(held.queue, held.redis_id, settlement, has_place=True, is_alone=held.alone)
 
 
 def _bell(held: Held) -> Bell:

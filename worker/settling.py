@@ -34,13 +34,14 @@ MOST_UNTOLD = 1000
 class Ended:
     """A message that is over here. settlement: of its execution, None when there is nothing to write.
 
-    places: how many of the room's it takes.
+    has_place: it takes one of the room's; is_alone: and with it all the others.
     """
 
     queue: str
     redis_id: str
     settlement: Settlement | None = None
-    places: int = 0
+    has_place: bool = False
+    is_alone: bool = False
 
 
 @dataclass(slots=True)

@@ -12,14 +12,16 @@ from dramatiq.logging import get_logger
 from config.logs import hide_in_text
 from config.servers import ServerUrls
 from db.engine import make_engine
+from db.executions import Bell
 from db.transaction import Database
 from worker.actors import performer
 from worker.bells.ringing import Bells
-from worker.ledger import Ledger
+from worker.ledger import Claim, Ledger
 from worker.outcome import Outcome
 from worker.queue.actor import StepActor
 from worker.queue.broker import QueueBroker
 from worker.room import Room
+from worker.wire import message_id
 
 Step = Callable[..., Awaitable[Outcome]]
 SHARE = 8
@@ -48,6 +50,12 @@ def open_ledger(urls: ServerUrls, name: str = "w1", threads: int = 4) -> Iterato
             asyncio.run_coroutine_threadsafe(closing, loop.loop).result(5)
         loop.stop()  # type: ignore[no-untyped-call]
         set_event_loop_thread(None)
+
+
+async def claim(ledger: Ledger, *bells: Bell, alone: bool = False) -> Claim:
+    """Claim executions as a consumer's thread does, by messages under their usual ids."""
+    messages = [(message_id(bell), bell) for bell in bells]
+    return await asyncio.to_thread(ledger.claim, "default", messages, alone=alone)
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 import asyncio
 import threading
 
-from dramatiq import Message
-from dramatiq.broker import MessageProxy
 from sqlalchemy import text
 
 from config.servers import ServerUrls
@@ -13,11 +11,10 @@ from db.executions import Bell, Execution
 from db.transaction import Database
 from tests.people import queued, scalar, worker
 from tests.waiting import until
-from tests.worker.inside import open_ledger, running_worker
+from tests.worker.inside import claim, open_ledger, running_worker
 from worker.bells.keys import claims_key
 from worker.bells.ringing import Bells
 from worker.outcome import Outcome, done
-from worker.wire import encode
 
 ROW = "SELECT concat_ws(' ', status, attempt, generation) FROM service_task_execution WHERE id = :id"
 
@@ -65,45 +62,61 @@ async def test_a_process_told_to_end_gives_a_waiting_suspect_back(
 ) -> None:
     await worker(database)
     long, waiting = await queued(database, "prices", subject="long"), await suspect(database, "suspect")
-    ended = threading.Event()
+    began, ended = threading.Event(), threading.Event()
 
     async def step(*_: object) -> Outcome:
+        began.set()
         await asyncio.to_thread(ended.wait, 2)
         return done()
 
-    async def both_are_fetched() -> bool:
-        return await bells.redis.scard(claims_key("w1", "default")) == 2
+    async def one_has_begun_and_both_are_fetched() -> bool:
+        return began.is_set() and await bells.redis.scard(claims_key("w1", "default")) == 2
 
     await bells.ring([long, waiting])
     with running_worker(urls, step):
-        await until(both_are_fetched)
+        await until(one_has_begun_and_both_are_fetched)
     assert await scalar(database, ROW, id=long.execution_id) == "success 1 1"
     assert str(await scalar(database, ROW, id=waiting.execution_id)).startswith("queued 0")
     assert await bells.redis.scard(claims_key("w1", "default")) == 0
     assert await scalar(database, "SELECT count(*) FROM execution_attempts") == 0
 
 
+async def test_with_a_single_place_others_go_on_after_a_suspect_too(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await worker(database)
+    rung = [await suspect(database, "suspect"), await queued(database, "prices", subject="other")]
+
+    async def step(*_: object) -> Outcome:
+        return done()
+
+    async def is_over() -> bool:
+        return await scalar(database, "SELECT count(*) FROM service_task_execution WHERE status = 'success'") == 2
+
+    await bells.ring(rung)
+    with running_worker(urls, step, threads=1) as ledger:
+        await until(is_over)
+        assert ledger.room.held == 0
+
+
 async def test_what_ended_before_is_committed_before_a_suspect_begins(database: Database, urls: ServerUrls) -> None:
     await worker(database)
     first, second = await queued(database, "prices", subject="first"), await suspect(database, "second")
-    committed = threading.Event()
     with open_ledger(urls) as ledger:
-        message = await asyncio.to_thread(ledger.claim, [first])
-        assert len(message.ids) == 1
+        [held] = (await claim(ledger, first)).won
         async with database.transaction(None) as session:
             # Locked by us, the outcome cannot be committed.
             await session.execute(
                 text("SELECT 1 FROM service_task_execution WHERE id = :id FOR UPDATE"), {"id": first.execution_id}
             )
-            [(key, execution)] = ledger.held.items()
-            ledger.record(key, Settlement(execution, "success", 0.1))
-            ledger.finish(MessageProxy(Message.decode(encode(first))), committed.set)
-            claiming = asyncio.create_task(asyncio.to_thread(ledger.claim, [second], alone=True))
+            ended = Settlement(held.execution, "success", 0.1)
+            ledger.loop.call_soon_threadsafe(ledger.finish, held, ended)
+            claiming = asyncio.create_task(claim(ledger, second, alone=True))
             finished, _ = await asyncio.wait([claiming], timeout=0.3)
             assert not finished
-            assert not committed.is_set()
-        assert len((await claiming).ids) == 1
-        assert committed.is_set()
+            assert ledger.settler.left == 1
+        assert len((await claiming).won) == 1
+        assert ledger.settler.left == 0
 
 
 async def test_what_does_not_end_in_time_is_interrupted_and_costs_no_attempt(
@@ -112,7 +125,7 @@ async def test_what_does_not_end_in_time_is_interrupted_and_costs_no_attempt(
     await worker(database)
     bell = await queued(database, "prices")
     with open_ledger(urls) as ledger:
-        await asyncio.to_thread(ledger.claim, [bell])
+        await claim(ledger, bell)
     assert await scalar(database, ROW, id=bell.execution_id) == "queued 0 2"
     assert await scalar(database, "SELECT losses FROM service_task_execution") == 0
     attempt = "SELECT concat_ws(' ', outcome, attempt, generation, started_at IS NOT NULL) FROM execution_attempts"
@@ -123,7 +136,7 @@ async def test_one_that_is_inside_a_transaction_is_interrupted_after_it(database
     await worker(database)
     bell = await queued(database, "prices")
     with open_ledger(urls) as ledger:
-        await asyncio.to_thread(ledger.claim, [bell])
+        await claim(ledger, bell)
         async with database.transaction(None) as session:
             await session.execute(text("SELECT 1 FROM service_task_execution FOR SHARE"))
             closing = asyncio.create_task(asyncio.to_thread(ledger.close, 5))
