@@ -219,9 +219,9 @@ async def test_what_a_dead_worker_claimed_on_redis_comes_back(database: Database
     id_ = await bells.redis.lpop(ready_key("default"))
     assert isinstance(id_, bytes)
     await bells.redis.sadd(claims_key("dead", "default"), id_)
-    assert await bells.give_back("dead") == 1
+    assert await bells.give_back(["dead"]) == 1
     assert await bells.redis.lrange(ready_key("default"), 0, -1) == [id_]
-    assert await bells.give_back("dead") == 0
+    assert await bells.give_back(["dead"]) == 0
 
 
 async def test_work_that_never_began_is_handed_back_at_the_end(

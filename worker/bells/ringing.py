@@ -118,10 +118,10 @@ class Bells:
         known = await self.redis.smembers(KNOWN_QUEUES)
         return [*QUEUES, *sorted(set(map(text, known)) - set(QUEUES))]
 
-    async def give_back(self, workers: str | Iterable[str]) -> int:
+    async def give_back(self, workers: Iterable[str]) -> int:
         """Return to their queues the messages that dead workers claimed. Returns how many."""
-        names = [workers] if isinstance(workers, str) else list(workers)
-        claimed = [(worker, queue) for queue in await self.queues() for worker in names]
+        names, queues = list(workers), await self.queues()
+        claimed = [(worker, queue) for queue in queues for worker in names]
         back = 0
         while claimed:
             calls = (

@@ -189,5 +189,5 @@ def _decode(data: bytes) -> Message[None]:
 
 def test_any_history_of_calls_leaves_the_queues_as_the_model_has_them(servers: Servers) -> None:
     machine = type("HistoryOnRedis", (History,), {"url": servers.redis_url})
-    few = settings(max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    few = settings(max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     run_state_machine_as_test(machine, settings=few)

@@ -1,7 +1,7 @@
 """What a settled batch does on Redis, once, whoever still claims its messages."""
 
 from tests.worker.bells.places import FAR_MS, Places, bell, claim, ids, look, now_ms, scores
-from worker.bells.keys import dead_key, waiting_key
+from worker.bells.keys import dead_key, messages_key, waiting_key
 from worker.bells.ringing import Bells, Settled
 
 MANY = 1203  # more than two calls' worth
@@ -77,4 +77,12 @@ async def test_dead_letters_are_dated_on_the_clock_of_redis(bells: Bells) -> Non
 async def test_what_is_acknowledged_is_gone(bells: Bells) -> None:
     await bells.ring([bell(number) for number in range(MANY)])
     await bells.acknowledge("w1", "default", await claim(bells, "w1", count=MANY))
+    assert await look(bells.redis, "default") == Places()
+
+
+async def test_a_settled_claim_without_bytes_leaves_nothing(bells: Bells) -> None:
+    await bells.ring([bell(1), bell(2)])
+    claimed = await claim(bells, "w1", count=2)
+    await bells.redis.delete(messages_key("default"))
+    await bells.settle("w1", {"default": Settled(acknowledged=claimed[:1], dead=claimed[1:])}, [])
     assert await look(bells.redis, "default") == Places()
