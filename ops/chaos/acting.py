@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import STDOUT, Process
 
 from ops.chaos.eye import NotReachedError, reached
 from ops.chaos.house import environment_of
@@ -10,6 +10,7 @@ from ops.chaos.instruments import ACTING
 from ops.chaos.plans import FAIL, Plan
 from ops.chaos.scene import Scene
 from ops.chaos.states import RUNNING, State, at_least, mixed
+from ops.doors import ROOT
 
 DEAD_LETTERS, BESIDE = 20, 30
 _REACH_SECONDS = 90.0
@@ -22,10 +23,11 @@ _DEAD = "SELECT count(*) FROM service_task_execution WHERE status = 'failed'"
 
 async def act(scene: Scene) -> Process:
     """Start the operator's command. Returns its process."""
-    environment = environment_of(scene.ground)
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ops.chaos.requeue", env=environment, stdout=DEVNULL, stderr=DEVNULL
-    )
+    command = [sys.executable, "-m", "ops.chaos.requeue"]
+    with (scene.house.logs / "operator.log").open("ab") as said:
+        return await asyncio.create_subprocess_exec(
+            *command, env=environment_of(scene.ground), cwd=ROOT, stdout=said, stderr=STDOUT
+        )
 
 
 async def bring(scene: Scene) -> None:

@@ -8,7 +8,7 @@ from random import Random
 from ops.chaos.acting import ACTING_STATE
 from ops.chaos.faults import FAULTS, Fault
 from ops.chaos.further_faults import KILL_SCHEDULER, POSTGRES_CRASH, REDIS_CRASH, REDIS_SILENT
-from ops.chaos.ground import Ground
+from ops.chaos.house import Street
 from ops.chaos.play import Result, play, staged
 from ops.chaos.scene import Scene
 from ops.chaos.singles import SINGLES, Single
@@ -39,7 +39,7 @@ class Case:
     sentence: str
     fault: str
     state: str | None
-    play: Callable[[Ground, Random], Result]
+    play: Callable[[Street, Random], Result]
 
 
 def every_case() -> list[Case]:
@@ -59,18 +59,18 @@ def chosen(patterns: Sequence[str]) -> list[Case]:
 
 
 def _of(fault: Fault, state: State) -> Case:
-    def run(ground: Ground, random: Random) -> Result:
-        return play(ground, fault, state, random)
+    def run(street: Street, random: Random) -> Result:
+        return play(street, fault, state, random)
 
     sentence = f"{fault.sentence}, while an execution is {state.name}: {state.sentence}"
     return Case(f"{fault.name}/{state.name}", sentence, fault.name, state.name, run)
 
 
 def _single(one: Single) -> Case:
-    def run(ground: Ground, random: Random) -> Result:
+    def run(street: Street, random: Random) -> Result:
         async def part(scene: Scene) -> None:
             await one.part(scene, random)
 
-        return staged(ground, Result(one.name, one.name, ""), part)
+        return staged(street, Result(one.name, one.name, ""), part)
 
     return Case(one.name, one.sentence, one.name, None, run)

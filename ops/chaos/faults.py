@@ -53,7 +53,7 @@ async def kill_worker(scene: Scene) -> AsyncIterator[None]:
 @asynccontextmanager
 async def kill_parent(scene: Scene) -> AsyncIterator[None]:
     """Kill the supervisor; its children must end by themselves."""
-    children = [child.pid for child in scene.house.children()]
+    children = scene.house.children()
     scene.house.worker.signal(signal.SIGKILL)
     began = time.monotonic()
     await reached("the supervisor is gone", lambda: _ended(scene), _SOON_SECONDS)
@@ -80,7 +80,7 @@ async def double_term(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _told_to_end(scene: Scene, group: list[bool]) -> AsyncIterator[None]:
-    children = [child.pid for child in scene.house.children()]
+    children = scene.house.children()
     began = time.monotonic()
     told = 0
     for all_of_it in group:

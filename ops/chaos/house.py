@@ -30,17 +30,25 @@ _SETTINGS = {
     "MUHURAT_LOG": "json",
     "MUHURAT_LOG_LEVEL": "INFO",
 }
+_IDLE = (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
 _BOOTED = b'"event": "worker_ready"'
 _WORKER = ["python", "-m", "ops.chaos.door", "--queues", "orders,default"]
 
 
 @dataclass
 class House:
-    """Doors by name, with a log file each. restarts: how often one had ended and was started again."""
+    """Doors by name, with a log file each.
+
+    ahead_seconds: how far the workers' clock is ahead. restarts: how often a door had ended and was started again.
+    pids: of its worker processes when they were first ready.
+    """
 
     doors: dict[str, Door]
     logs: Path
+    gate: Path
+    ahead_seconds: float
     restarts: int = 0
+    pids: tuple[int, ...] = ()
 
     @property
     def worker(self) -> Door:
@@ -52,16 +60,29 @@ class House:
         """The scheduler."""
         return self.doors["scheduler"]
 
-    def children(self) -> list[psutil.Process]:
-        """Return the worker processes that live, oldest first."""
+    def children(self) -> list[int]:
+        """Return the numbers of the worker processes that live and are not stopped, in order."""
         if self.worker.pid is None or self.worker.ended() is not None:
             return []
         found = psutil.Process(self.worker.pid).children()
-        return sorted((one for one in found if one.status() != psutil.STATUS_ZOMBIE), key=lambda one: one.create_time())
+        return sorted(one.pid for one in found if one.status() not in _IDLE)
 
-    def booted(self) -> bool:
-        """Tell whether as many worker processes as there shall be have said that they take work."""
-        return (self.logs / "worker.log").read_bytes().count(_BOOTED) >= PROCESSES
+    def has_booted(self) -> bool:
+        """Tell whether as many worker processes as there shall be take work."""
+        said = (self.logs / "worker.log").read_bytes().count(_BOOTED)
+        if said < PROCESSES or self.restarts:
+            return False
+        self.pids = self.pids or tuple(self.children())
+        return True
+
+    def is_as_it_began(self) -> bool:
+        """Tell whether every process has lived through all there was."""
+        ended = any(door.ended() is not None for door in self.doors.values())
+        return not ended and not self.restarts and self.pids == tuple(self.children())
+
+    def survivors(self) -> list[int]:
+        """Return the worker processes that were there from the first."""
+        return [pid for pid in self.children() if pid in self.pids]
 
     def keep_running(self) -> None:
         """Start what has ended again."""
@@ -71,33 +92,62 @@ class House:
                 self.start(name)
 
     def start(self, name: str) -> None:
-        """Start a door, its output added to its log."""
+        """Start a door, its output added to its log. Call it in the main thread."""
         with (self.logs / f"{name}.log").open("ab") as output:
             self.doors[name].start(output)
 
+    def stop(self) -> None:
+        """Kill every process."""
+        stop_all(list(self.doors.values()), limit_seconds=0)
+
+
+class Street:
+    """The house of the next case: the last one's while it stands as it began, else a new one."""
+
+    def __init__(self, ground: Ground) -> None:
+        self.ground = ground
+        self.house: House | None = None
+
+    def standing(self, ahead_seconds: float) -> House | None:
+        """Return the house that may be used again, or None when a new one is needed; what stands then is gone."""
+        house = self.house
+        if house is not None and house.ahead_seconds == ahead_seconds and house.is_as_it_began():
+            return house
+        self.clear()
+        return None
+
+    def build(self, name: str, ahead_seconds: float) -> House:
+        """Start a new house. name: of its logs. Call it in the main thread."""
+        logs = self.ground.folder / "logs" / name.replace("/", ".")
+        gate = self.ground.folder / "gate"
+        logs.mkdir(parents=True, exist_ok=True)
+        environment = environment_of(self.ground) | {GATE: str(gate)}
+        size = ["--processes", str(PROCESSES), "--threads", str(THREADS)]
+        doors = {
+            "scheduler": Door("scheduler", ["python", "-m", "scheduler.main"], environment),
+            "worker": Door("worker", [*_WORKER, *size], environment | {AHEAD: str(ahead_seconds)}),
+        }
+        self.house = House(doors, logs, gate, ahead_seconds)
+        for door in doors:
+            (logs / f"{door}.log").unlink(missing_ok=True)
+            self.house.start(door)
+        return self.house
+
+    def clear(self) -> None:
+        """End what stands."""
+        house, self.house = self.house, None
+        if house is not None:
+            house.stop()
+
 
 @contextmanager
-def housed(ground: Ground, logs: Path, gate: Path, *, ahead_seconds: float = 0.0) -> Iterator[House]:
-    """Run the doors of a case while the context lasts; at its end they are killed. Enter it in the main thread.
-
-    ahead_seconds: how far the workers' clock is ahead of everybody's.
-    """
-    logs.mkdir(parents=True, exist_ok=True)
-    environment = environment_of(ground) | {GATE: str(gate)}
-    workers = environment | {AHEAD: str(ahead_seconds)}
-    size = ["--processes", str(PROCESSES), "--threads", str(THREADS)]
-    doors = {
-        "scheduler": Door("scheduler", ["python", "-m", "scheduler.main"], environment),
-        "worker": Door("worker", [*_WORKER, *size], workers),
-    }
-    house = House(doors, logs)
+def street(ground: Ground) -> Iterator[Street]:
+    """Yield a street; at its end nothing of it runs."""
+    built = Street(ground)
     try:
-        for name in doors:
-            (logs / f"{name}.log").unlink(missing_ok=True)
-            house.start(name)
-        yield house
+        yield built
     finally:
-        stop_all(list(doors.values()), limit_seconds=0)
+        built.clear()
 
 
 def environment_of(ground: Ground) -> dict[str, str]:

@@ -67,9 +67,10 @@ EXECUTE FUNCTION chaos_change();
 QUIET = "UPDATE schedules SET enabled = false"
 
 EMPTY = (
-    "TRUNCATE service_task_execution, execution_attempts, error_logs, service_logs, worker_processes, audit_logs, "
+    "TRUNCATE service_task_execution, execution_attempts, error_logs, service_logs, audit_logs, "
     "chaos_begins, chaos_effects, chaos_doubles, chaos_accepted, chaos_changes"
 )
+EMPTY_HOUSE = "TRUNCATE worker_processes"
 
 # How many statements wait at a gate.
 HELD_UP = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = $1 AND NOT granted"

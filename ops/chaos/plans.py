@@ -11,7 +11,7 @@ MOST_ATTEMPTS = 6
 
 OK, INSIDE, SLOW, RETRY, FAIL, POISON, KILL = "ok", "inside", "slow", "retry", "fail", "poison", "kill"
 """Waits at the gate and ends well · holds its transaction open there · takes a while · is away at its first attempt ·
-fails at once · has an outcome that Postgres refuses · kills its worker."""
+fails, unless it is done again · has an outcome that Postgres refuses · kills its worker."""
 
 ENDS = dict.fromkeys((OK, INSIDE, SLOW, RETRY), "success") | dict.fromkeys((FAIL, POISON, KILL), "failed")
 """How each must end."""

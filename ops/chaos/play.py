@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -13,8 +12,10 @@ from redis.asyncio import Redis
 from ops.chaos.eye import Eye, NotReachedError, reached
 from ops.chaos.faults import Fault
 from ops.chaos.ground import Ground
-from ops.chaos.house import House, housed
-from ops.chaos.instruments import EMPTY
+from ops.chaos.house import House, Street
+from ops.chaos.instruments import EMPTY, EMPTY_HOUSE
+from ops.chaos.plans import TASKS_USED
+from ops.chaos.probe import every_survivor_works
 from ops.chaos.promises import PROMISES, Held, unfinished
 from ops.chaos.scene import Scene
 from ops.chaos.states import State
@@ -34,17 +35,23 @@ _ENDED = "SELECT status, count(*) AS n FROM service_task_execution GROUP BY stat
 
 @dataclass
 class Result:
-    """How a case went. struck: there was something in the state, and the fault left its mark."""
+    """How a case went.
+
+    struck: there was something in the state, and the fault left its mark. faults: how many strikes there were.
+    recovered_s: from then on until every execution was over. logs: the folder of its processes' logs.
+    """
 
     case: str
     fault: str
     state: str
     executions: int = 0
     in_state: int = 0
+    faults: int = 0
     struck: bool = False
     seconds: float = 0.0
     recovered_s: float | None = None
     restarts: int = 0
+    logs: str = ""
     ended: dict[str, int] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     promises: dict[str, Held] = field(default_factory=dict)
@@ -56,7 +63,7 @@ class Result:
         return self.struck and not self.violations
 
 
-def play(ground: Ground, fault: Fault, state: State, random: Random) -> Result:
+def play(street: Street, fault: Fault, state: State, random: Random) -> Result:
     """Play a case of the matrix. random: when the fault strikes. Call it in the main thread, outside of event loops."""
 
     async def part(scene: Scene) -> None:
@@ -70,36 +77,44 @@ def play(ground: Ground, fault: Fault, state: State, random: Random) -> Result:
             await state.finish(scene)
 
     result = Result(f"{fault.name}/{state.name}", fault.name, state.name)
-    return staged(ground, result, part, ahead_seconds=fault.ahead_seconds)
+    return staged(street, result, part, ahead_seconds=fault.ahead_seconds)
 
 
 def staged(
-    ground: Ground, result: Result, part: Callable[[Scene], Awaitable[None]], *, ahead_seconds: float = 0.0
+    street: Street, result: Result, part: Callable[[Scene], Awaitable[None]], *, ahead_seconds: float = 0.0
 ) -> Result:
-    """Play a part among fresh processes on an empty record, wait for every end, and look at every promise."""
+    """Play a part on an empty record, wait for every end, see that everybody still works, and look at every promise.
+
+    The processes are those of the last case if they all lived through it, else new ones.
+    """
     began = time.monotonic()
-    gate = ground.folder / "gate"
-    gate.unlink(missing_ok=True)
-    asyncio.run(_empty(ground))
-    logs = ground.folder / "logs" / result.case.replace("/", ".")
-    with housed(ground, logs, gate, ahead_seconds=ahead_seconds) as house:
-        asyncio.run(_play(ground, house, gate, result, part))
+    house = street.standing(ahead_seconds)
+    asyncio.run(_empty(street.ground, fresh=house is None))
+    house = house or street.build(result.case, ahead_seconds)
+    house.gate.unlink(missing_ok=True)
+    result.logs = str(house.logs)
+    asyncio.run(_play(street.ground, house, result, part))
     result.seconds = round(time.monotonic() - began, 1)
+    if not result.holds:
+        street.clear()  # whatever broke shall not break the next one too
     return result
 
 
-async def _empty(ground: Ground) -> None:
+async def _empty(ground: Ground, *, fresh: bool) -> None:
     eye, redis = Eye(ground.urls.database), Redis.from_url(ground.urls.redis)
     await eye.rows(EMPTY)
-    await redis.flushall()
+    if fresh:
+        await eye.rows(EMPTY_HOUSE)
+        await redis.flushall()
+    else:
+        for queue in TASKS_USED.values():
+            await redis.delete(*[f"dramatiq:{queue}.XQ{suffix}" for suffix in ("", ".msgs", ".errors")])
     await redis.aclose()
     eye.close()
 
 
-async def _play(
-    ground: Ground, house: House, gate: Path, result: Result, part: Callable[[Scene], Awaitable[None]]
-) -> None:
-    scene = Scene(ground, house, Eye(ground.urls.database), Redis.from_url(ground.urls.redis), gate)
+async def _play(ground: Ground, house: House, result: Result, part: Callable[[Scene], Awaitable[None]]) -> None:
+    scene = Scene(ground, house, Eye(ground.urls.database), Redis.from_url(ground.urls.redis))
     try:
         async with watching(ground.urls.database) as watched:
             try:
@@ -133,16 +148,17 @@ async def _end(scene: Scene, result: Result) -> None:
     try:
         await reached("every execution is over", ended, END_SECONDS)
         result.recovered_s = round(time.monotonic() - over, 2)
+        scene.notes["survivors"] = await every_survivor_works(scene)
         await reached("nothing is left on Redis", quiet, _QUIET_SECONDS)
     except NotReachedError as error:
-        # What is not over breaks a promise; what is left on Redis of what is over is dropped when it comes up.
-        scene.notes["not_reached"] = str(error)
+        scene.violations.append(str(error))
 
 
 async def _judge(scene: Scene, watched: Watched, result: Result) -> None:
     notes = scene.notes
     result.in_state = int(str(notes.pop("in_state", 0)))
     result.struck = bool(notes.pop("struck", False)) and result.in_state > 0
+    result.faults = int(str(notes.pop("faults", int(result.struck))))
     result.notes, result.executions, result.restarts = notes, scene.accepted, scene.house.restarts
     result.ended = {row["status"]: row["n"] for row in await scene.eye.rows(_ENDED)}
     for promise in PROMISES:

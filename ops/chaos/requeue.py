@@ -1,41 +1,62 @@
-"""An operator's action on dead letters, run as a process of its own: requeue every execution that failed, once each.
+"""An operator's command, run as a process of its own: requeue every dead letter, and whatever else failed.
 
-The rows come first, in one transaction, then Redis; run again after an interruption it does what is left.
+It ends with 1 if Redis or Postgres was away or somebody was faster, so that he runs it again.
 """
 
 import asyncio
-import os
+import sys
+from collections.abc import Sequence
 
-import asyncpg
-from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from ops.chaos.eye import SYSTEM
+from config.settings import read_settings
+from db.engine import make_engine
+from db.transaction import Database
 from ops.chaos.instruments import COMMAND
-from worker.messages import QUEUES
+from worker.bells.ringing import Bells
+from worker.inspection.acting import act, act_on_all, resolve, select
+from worker.inspection.reach import Reach, Wish
+from worker.inspection.results import Action, Command, Group, Result, Verdict
 
-_REQUEUE = """
-INSERT INTO service_task_execution (scheduled_for, task_name, user_id, subject, queue, status, as_of, parent_id)
-SELECT e.scheduled_for, e.task_name, e.user_id, 'again:' || e.id, e.queue, 'queued', e.as_of, e.id
-FROM service_task_execution e WHERE e.status = 'failed'
-ON CONFLICT DO NOTHING RETURNING id
-"""
+_REQUEUE = Command(Group.DEAD, Action.REQUEUE, "chaos")
+
+# A Redis that was wiped knows no dead letter any more; the record does.
+_NOT_DONE_AGAIN = text(
+    "SELECT e.id FROM service_task_execution e WHERE e.status = 'failed' AND e.parent_id IS NULL "
+    "AND NOT EXISTS (SELECT FROM service_task_execution c WHERE c.parent_id = e.id) ORDER BY e.id"
+)
 
 
-async def requeue() -> int:
-    """Requeue on the servers of the environment. Returns how many were requeued now."""
-    connection = await asyncpg.connect(
-        os.environ["DATABASE_URL"], server_settings=SYSTEM | {"application_name": COMMAND}
-    )
-    redis = Redis.from_url(os.environ["REDIS_URL"])
+async def requeue() -> list[Result]:
+    """Requeue on the servers of the environment. Raises RedisError, DBAPIError or OSError."""
+    settings = read_settings()
+    database = Database(make_engine(settings.urls.sqlalchemy, pool_size=2, application=COMMAND))
+    bells = Bells(settings.urls.redis)
+    reach = Reach(database, bells.redis, settings.worker.share)
     try:
-        made = await connection.fetch(_REQUEUE)
-        for queue in QUEUES:
-            await redis.delete(f"dramatiq:{queue}.XQ", f"dramatiq:{queue}.XQ.msgs")
+        letters = await select(reach, Group.DEAD, Wish())
+        results = [result async for some in act_on_all(reach, _REQUEUE, letters) for result in some]
+        async with database.reading(None) as session:
+            left: Sequence[int] = (await session.execute(_NOT_DONE_AGAIN)).scalars().all()
+        return results + await act(reach, _REQUEUE, await resolve(reach, [str(id_) for id_ in left]))
     finally:
-        await connection.close()
-        await redis.aclose()
-    return len(made)
+        await bells.close()
+        await database.close()
+
+
+def main() -> int:
+    """Run the command. Returns the exit code."""
+    try:
+        results = asyncio.run(requeue())
+    except (RedisError, DBAPIError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    for result in results:
+        sys.stdout.write(f"{result.id} {result.verdict}: {result.said}\n")
+    return int(any(result.verdict in {Verdict.LOST, Verdict.UNSURE} for result in results))
 
 
 if __name__ == "__main__":
-    asyncio.run(requeue())
+    raise SystemExit(main())

@@ -3,7 +3,6 @@
 from asyncio.subprocess import Process
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -37,7 +36,6 @@ class Scene:
     house: House
     eye: Eye
     redis: Redis
-    gate: Path
     accepted: int = 0
     notes: dict[str, object] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
@@ -45,9 +43,10 @@ class Scene:
     acted: bool = False
     _holding: asyncpg.Connection | None = None
 
-    async def accept(self, plans: Sequence[Plan]) -> None:
-        """Commit executions; a scheduler finds and rings them."""
-        users = [None if plan.number % 3 == 0 else self.ground.users[plan.number % 2] for plan in plans]
+    async def accept(self, plans: Sequence[Plan], *, shared: bool = False) -> None:
+        """Commit executions; a scheduler rings them. shared: none has a user, so that no share limits them."""
+        owners = self.ground.users
+        users = [None if shared or plan.number % 3 == 0 else owners[plan.number % 2] for plan in plans]
         subjects = [plan.subject for plan in plans]
         tasks = [plan.task for plan in plans]
         await self.eye.rows(_INSERT, tasks, users, subjects, [TASKS_USED[task] for task in tasks])
@@ -65,7 +64,11 @@ class Scene:
 
     def open_steps(self) -> None:
         """Let the steps go on."""
-        self.gate.touch()
+        self.house.gate.touch()
+
+    def close_steps(self) -> None:
+        """Let the steps wait that have not gone through."""
+        self.house.gate.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Open every gate of Postgres; one that stands still opens them when it goes on."""
@@ -83,7 +86,7 @@ class Scene:
 
     async def house_has_booted(self) -> bool:
         """Tell whether every worker process takes work."""
-        return self.house.booted() and await self.house_is_well()
+        return await self.house_is_well() and self.house.has_booted()
 
     async def house_is_well(self) -> bool:
         """Start what has ended again, and tell whether every worker process holds a lease."""

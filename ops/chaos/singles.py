@@ -59,7 +59,7 @@ async def _poison_outcome(scene: Scene, random: Random) -> None:
     await reached("steps wait at the gate", lambda: _running(scene), _REACH_SECONDS)
     scene.open_steps()
     await _until_one(scene, _UNSTORABLE, len(poison), "refused outcomes end failed")
-    scene.notes |= {"in_state": len(poison), "struck": True}
+    scene.notes |= {"in_state": len(poison), "faults": len(poison), "struck": True}
 
 
 async def _poison_message(scene: Scene, random: Random) -> None:
@@ -75,7 +75,7 @@ async def _poison_message(scene: Scene, random: Random) -> None:
     async def buried() -> bool:
         return {b"unreadable", b"unknown"} <= set(await scene.redis.hkeys("dramatiq:default.XQ.msgs"))
 
-    scene.notes |= {"in_state": 2}
+    scene.notes |= {"in_state": 2, "faults": 2}
     await reached("both lie with the dead letters", buried, _REACH_SECONDS)
     scene.notes |= {"struck": random is not None}
 
@@ -87,7 +87,7 @@ async def _killer(scene: Scene, random: Random) -> None:
     await scene.accept([Plan(number, KILL if number == killer else OK) for number in range(EXECUTIONS)])
     await _until_one(scene, _QUARANTINED, 1, "the killer is taken out of the way")
     lost = await scene.eye.one("SELECT count(*) FROM execution_attempts WHERE outcome = 'lost'")
-    scene.notes |= {"in_state": 1, "struck": lost > 0, "attempts_lost": lost}
+    scene.notes |= {"in_state": 1, "struck": lost > 0, "faults": lost}
     charged = await scene.eye.rows(_CHARGED)
     if charged:
         scene.violations.append(f"innocents were charged an attempt ({len(charged)}): {dict(charged[0])}")
@@ -106,7 +106,7 @@ async def _copies(scene: Scene, random: Random) -> None:
             id_ = copy.options["redis_message_id"]
             await scene.redis.hset(f"dramatiq:{bell.queue}.msgs", id_, copy.encode())
             await scene.redis.rpush(f"dramatiq:{bell.queue}", id_, message.message_id)
-    scene.notes |= {"in_state": len(bells), "copies": _COPIES * len(bells), "struck": len(bells) == EXECUTIONS}
+    scene.notes |= {"in_state": len(bells), "faults": _COPIES * len(bells), "struck": len(bells) == EXECUTIONS}
     scene.open_steps()
 
 
@@ -117,7 +117,7 @@ async def _old_copy(scene: Scene, random: Random) -> None:
     copy = await _dumped(scene.redis)
     scene.open_steps()
     await _until_one(scene, _OPEN, 0, "the first executions are over")
-    scene.gate.unlink()
+    scene.close_steps()
     await scene.accept([Plan(EXECUTIONS + number, random.choice((OK, RETRY))) for number in range(EXECUTIONS)])
     await reached("steps wait at the gate", lambda: _running(scene), _REACH_SECONDS)
     stale = await _restore(scene.redis, copy)
@@ -159,7 +159,12 @@ async def _storm(scene: Scene, random: Random) -> None:
         if scene.notes.pop("struck") and open_now:
             struck.append(fault.name)
             in_state = max(in_state, open_now)
-    scene.notes |= {"in_state": in_state, "faults": struck, "struck": len(struck) == _STORM_FAULTS}
+    scene.notes |= {
+        "in_state": in_state,
+        "faults": len(struck),
+        "kinds": struck,
+        "struck": len(struck) == _STORM_FAULTS,
+    }
 
 
 async def _running(scene: Scene) -> bool:

@@ -25,6 +25,7 @@ _INSIDE = asyncio.Semaphore(2)
 _BEGIN = text("INSERT INTO chaos_begins (execution_id, generation) VALUES (:id, :generation)")
 _SEEN = text("SELECT 1 FROM chaos_effects WHERE key = :key")
 _EFFECT = text("INSERT INTO chaos_effects (key, execution_id, generation) VALUES (:key, :id, :generation)")
+_FAILED = text("SELECT 1 FROM service_task_execution WHERE subject = :subject AND status = 'failed'")
 _DOUBLE = text("INSERT INTO chaos_doubles (key, generation) VALUES (:key, :generation)")
 
 
@@ -39,7 +40,7 @@ async def chaos_step(resources: Resources, execution: Execution) -> Outcome:
         os.kill(os.getpid(), signal.SIGKILL)
     if plan.word == RETRY and execution.attempt == 1:
         raise Retry("what it needs is away")
-    if plan.word == FAIL:
+    if plan.word == FAIL and not await _has_failed(resources, execution):
         raise Refuse("it cannot be done")
     if plan.word == SLOW:
         await asyncio.sleep(SLOW_SECONDS)
@@ -50,6 +51,11 @@ async def chaos_step(resources: Resources, execution: Execution) -> Outcome:
             await session.execute(_DOUBLE, {"key": _key(execution), "generation": execution.generation})
         raise
     return Outcome("no such status", {"nan": float("nan")}) if plan.word == POISON else done(effects=1)
+
+
+async def _has_failed(resources: Resources, execution: Execution) -> bool:
+    async with resources.database.reading(None) as session:
+        return (await session.execute(_FAILED, {"subject": execution.subject})).first() is not None
 
 
 async def _work(resources: Resources, execution: Execution, plan: Plan) -> None:

@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from ops.bench.report import versions_of
 from ops.chaos.cases import Case
-from ops.chaos.ground import Ground, prepared
+from ops.chaos.ground import prepared
+from ops.chaos.house import Street, street
 from ops.chaos.play import Result
 from ops.chaos.report import told
 from ops.local import FOLDER
@@ -28,20 +28,15 @@ def run(
     """
     began = time.monotonic()
     results = []
-    with prepared(PLACE) as ground:
+    with prepared(PLACE) as ground, street(ground) as houses:
         versions = asyncio.run(versions_of(ground.servers, *_PACKAGES))
         for number, case in enumerate(cases):
             before(number, case)
-            results.append(played(ground, case, seed))
+            results.append(played(houses, case, seed))
             after(results[-1])
     return told(results, seed, time.monotonic() - began, versions)
 
 
-def played(ground: Ground, case: Case, seed: int) -> Result:
+def played(houses: Street, case: Case, seed: int) -> Result:
     """Play one case: the same for the same seed, as far as processes let it be."""
-    return case.play(ground, Random(f"{seed} {case.name}"))  # noqa: S311 - no secret
-
-
-def logs_of(result: Result, folder: Path = PLACE) -> Path:
-    """Return where a case's processes left their logs."""
-    return folder / "logs" / result.case.replace("/", ".")
+    return case.play(houses, Random(f"{seed} {case.name}"))  # noqa: S311 - no secret

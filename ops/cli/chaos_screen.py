@@ -8,7 +8,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from ops.chaos.cases import Case
 from ops.chaos.play import Result
-from ops.chaos.suite import logs_of
 
 
 class ChaosScreen:
@@ -45,5 +44,5 @@ class ChaosScreen:
             line = f"{self._done}/{self._total} {result.case}: {how}, {result.seconds:.0f} s"
             self.console.print(line, highlight=False, soft_wrap=True)
         for said in [] if result.holds else result.violations or ["the fault did not strike"]:
-            line = f"{result.case}: {said} (logs in {logs_of(result)})"
+            line = f"{result.case}: {said} (logs in {result.logs})"
             self.console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
