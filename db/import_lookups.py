@@ -1,6 +1,6 @@
 """What of an import is there already: looked up for many records at a time."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,12 +75,12 @@ class ImportLookupRepository:
         self.session = session
         self._mine = {"user_id": user_id, "account_id": account_id}
 
-    async def known(self, keys: Collection[str]) -> dict[str, KnownOrder]:
+    async def known(self, keys: Sequence[str]) -> dict[str, KnownOrder]:
         """Return which keys have an order already."""
         rows = (await self.session.execute(_KNOWN, {**self._mine, **_KEYS.values(key=keys)})).all() if keys else []
         return {row.key: KnownOrder(row.import_batch_id, row.content) for row in rows}
 
-    async def by_ids(self, legacy_ids: Collection[str]) -> dict[str, Any]:
+    async def by_ids(self, legacy_ids: Sequence[str]) -> dict[str, Any]:
         """Return the orders that carry an id of the old system: id -> (id, status, import_batch_id)."""
         if not legacy_ids:
             return {}

@@ -4,7 +4,7 @@ They are not frozen: some hundred thousand are made in a second or two, and free
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,6 +15,7 @@ from trading.portfolio import Fill, Position
 from trading.values import Money, Price, Quantity, Side, Symbol
 
 _KEY_BYTES = 10
+_FREE = Decimal(0)
 
 
 @dataclass(slots=True)
@@ -24,6 +25,8 @@ class NewOrder:
     legacy_id: the old system's or the broker's id. position: key of the position it belongs to. reserved: of one that
     may still trade. at_venue: the venue must know it too, because its shares are held or it may still trade. facts:
     what else was known of it, as JSON values. record: the old record itself, as JSON.
+
+    What was filled without a `NewFill` has one fill, of all of it at its own price and time, without charges.
     """
 
     key: str
@@ -60,7 +63,7 @@ class NewOrder:
 
 @dataclass(slots=True)
 class NewFill:
-    """A fill of an order. number: counts the fills of one order."""
+    """A fill that its order's own columns do not tell. number: counts the fills of one order."""
 
     order: str
     number: int
@@ -122,13 +125,22 @@ class Rows:
         self.positions += other.positions
         self.rungs += other.rungs
 
+    def trades(self) -> Iterator[tuple[Side, Quantity, Price, Money]]:
+        """Yield side, quantity, price and charges of every fill, those that the orders themselves tell too."""
+        for one in self.fills:
+            yield one.fill.side, one.fill.quantity, one.fill.price, one.fill.charges
+        apart = {one.order for one in self.fills}
+        for order in self.orders:
+            if order.avg_price is not None and order.key not in apart:
+                yield order.side, order.filled_quantity, order.avg_price, _FREE
+
     def __len__(self) -> int:
         return len(self.orders) + len(self.fills) + len(self.positions) + len(self.rungs)
 
 
 def key_of(kind: str, *parts: object) -> str:
     """Return the key of a record by what identifies it: the same record has the same key in every file."""
-    digest = hashlib.blake2b("|".join(str(part) for part in parts).encode(), digest_size=_KEY_BYTES)
+    digest = hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=_KEY_BYTES)
     return f"import:{kind}:{digest.hexdigest()}"
 
 

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.imports import Target
+from db.import_values import Target
 from trading.orders import LIVE
 
 _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))

@@ -1,5 +1,6 @@
 """Runs an import where people can see it: a bar with rate and time left, and a report a line a record."""
 
+import gc
 import json
 import os
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from ops.cli.reach import with_database
 from ops.importers.command import Brought, Request, Screen, run
@@ -21,14 +22,18 @@ from ops.importers.source import Found
 # Without a terminal a line now and then; for what is over sooner, none.
 _QUIET_SECONDS = 2.0
 _LINE_SECONDS = 5.0
+_MEGABYTE = 1_000_000
 # One thread reads and prepares while another waits for Postgres: at Python's own 5 ms each answer would lie that long.
 _SWITCH_SECONDS = 0.0005
+# Records become some twenty objects each, none of which is in a circle: Python looks for circles after each 700 new
+# ones, which costs an eighth of an import. After so many it finds the few that statements leave behind.
+_COLLECT_AFTER = (100_000, 20, 20)
 
 
 def bring_in(request: Request, report: Path | None, *, quiet: bool) -> list[Brought]:
     """Run an import on the servers of the environment. Raises what it raises."""
     sys.setswitchinterval(_SWITCH_SECONDS)
-    with _report(report) as lines, _bar(quiet=quiet) as bar:
+    with _rare_collections(), _report(report) as lines, _bar(quiet=quiet) as bar:
 
         def settled(found: Found, entry: Entry) -> None:
             bar.settled()
@@ -39,30 +44,48 @@ def bring_in(request: Request, report: Path | None, *, quiet: bool) -> list[Brou
         return with_database(lambda database: run(database, request, screen))
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays, and need not be looked at again
+    gc.set_threshold(*_COLLECT_AFTER)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
 class _Bar:
-    """How far a source is, by its bytes; and how many records a second were settled."""
+    """How far a source is, by its bytes or records; and how many records a second were settled."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._task = progress, TaskID(0)
-        self._name, self._size, self._records = "", 0, 0
-        self._began = self._said = time.monotonic()
+        self._name, self._size, self._unit, self._records = "", 0, "", 0
+        self._began = self._told_at = time.monotonic()
 
     def begins(self, found: Found) -> None:
         """Show that a source begins."""
-        self._name, self._size, self._records = found.label, max(found.size, 1), 0
-        self._began = self._said = time.monotonic()
-        self._task = self._progress.add_task(found.label, total=self._size, rate="")
+        self._name, self._size, self._unit, self._records = found.label, max(found.size, 1), found.unit, 0
+        self._began = self._told_at = time.monotonic()
+        self._task = self._progress.add_task(found.label, total=self._size, done="", rate="")
 
     def read(self, done: int) -> None:
-        """Show how many of its bytes were read."""
+        """Show how much of it was read."""
         seconds = time.monotonic() - self._began
         rate = f"{self._records / seconds:,.0f} records/s" if seconds > 0.1 else ""
-        self._progress.update(self._task, completed=done, rate=rate)
-        if self._progress.disable and seconds > _QUIET_SECONDS and time.monotonic() - self._said > _LINE_SECONDS:
-            self._said = time.monotonic()
+        self._progress.update(self._task, completed=done, done=self._said_of(done), rate=rate)
+        if self._progress.disable and seconds > _QUIET_SECONDS and time.monotonic() - self._told_at > _LINE_SECONDS:
+            self._told_at = time.monotonic()
             left = seconds * (self._size - done) / max(done, 1)
             line = f"{self._name}: {100 * done // self._size} % read, {rate}, {left:.0f} s left"
             self._progress.console.print(line, highlight=False)
+
+    def _said_of(self, done: int) -> str:
+        if self._unit == "bytes":
+            return f"{done / _MEGABYTE:,.1f}/{self._size / _MEGABYTE:,.1f} MB"
+        return f"{done:,}/{self._size:,} {self._unit}"
 
     def settled(self) -> None:
         """Count a record."""
@@ -73,8 +96,8 @@ class _Bar:
 def _bar(*, quiet: bool) -> Iterator[_Bar]:
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=24), DownloadColumn(), TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
+        TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.fields[done]}"),
+        TextColumn("{task.fields[rate]}"), TimeRemainingColumn(),
     )  # fmt: skip
     with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as progress:
         yield _Bar(progress)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.import_batches import ImportBatchRepository
-from db.imports import Target
+from db.import_values import Target
 from db.lookups import LookupRepository
 from db.transaction import Database
 from ops.importers.entry import Entry

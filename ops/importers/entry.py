@@ -67,6 +67,10 @@ class Sums:
         return {name: _said(value) for name, value in values.items()}
 
 
+# Of an entry that adds nothing; never added to.
+_NOTHING = Sums()
+
+
 def _said(value: int | Decimal) -> int | str:
     return format(value.normalize() + 0, "f") if isinstance(value, Decimal) else value
 
@@ -94,7 +98,7 @@ class Entry:
     kind: str = ""
     reason: str = ""
     notes: tuple[str, ...] = ()
-    sums: Sums = field(default_factory=Sums)
+    sums: Sums = field(default_factory=lambda: _NOTHING)
     others: list["Entry"] = field(default_factory=list)
     merges: bool = False
     cash: Decimal | None = None
@@ -134,14 +138,14 @@ def no_section(item: Item) -> Entry:
 
 def sums_of(rows: Rows) -> Sums:
     """Return what rows hold, told from the fills alone; their positions are held against it later."""
-    sums = Sums(orders=len(rows.orders), fills=len(rows.fills))
-    for one in rows.fills:
-        value = one.fill.quantity * one.fill.price
-        sums.charges += one.fill.charges
-        if one.fill.side is Side.BUY:
-            sums.bought += one.fill.quantity
-            sums.bought_value += value
+    sums = Sums(orders=len(rows.orders))
+    for side, quantity, price, charges in rows.trades():
+        sums.fills += 1
+        sums.charges += charges
+        if side is Side.BUY:
+            sums.bought += quantity
+            sums.bought_value += quantity * price
         else:
-            sums.sold += one.fill.quantity
-            sums.sold_value += value
+            sums.sold += quantity
+            sums.sold_value += quantity * price
     return sums

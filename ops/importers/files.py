@@ -35,6 +35,7 @@ class FoundFile:
 
     kind: str
     path: Path
+    unit: str = "bytes"
 
     @property
     def label(self) -> str:

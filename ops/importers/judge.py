@@ -12,13 +12,14 @@ class Judge:
 
     def __init__(self) -> None:
         self.passed = 0
-        self._ids: dict[str, str] = {}
+        # By hash: of a long file they are most of what is remembered.
+        self._ids: dict[int, str] = {}
 
     def remember(self, chunk: Sequence[Entry]) -> None:
         """Take note of entries that an interrupted import settled already."""
         for entry in chunk:
             for one in entry.legacy_ids:
-                self._ids.setdefault(one, entry.place)
+                self._ids.setdefault(hash(one), entry.place)
 
     async def judge(self, lookups: ImportLookupRepository, chunk: Sequence[Entry], batch_id: int) -> None:
         """Refuse, merge or skip what is there already; what is left as imported is new."""
@@ -65,8 +66,8 @@ class Judge:
         if entry.outcome is not Outcome.IMPORTED:
             return None
         for one in entry.legacy_ids:
-            if self._ids.setdefault(one, entry.place) != entry.place:
-                return one, self._ids[one]
+            if self._ids.setdefault(hash(one), entry.place) != entry.place:
+                return one, self._ids[hash(one)]
         return None
 
 

@@ -30,6 +30,7 @@ class FoundUser:
     user: SourceUser
     state: str
     kind: str = KIND
+    unit: str = "records"
 
     @property
     def label(self) -> str:

@@ -4,7 +4,7 @@ The predecessor changed its mind about that on the way, so the numbers of each r
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
@@ -31,24 +31,29 @@ class Reading(StrEnum):
     TOTAL_ASSUMED = "all purchases, assumed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bought:
-    """A `qty` as written, the price beside it, and the later purchases: (quantity, price)."""
+    """A `qty` as written, the price beside it, and the later purchases: (quantity, price).
+
+    rest: the first purchase, should the quantity be that of all. later_value: what the later ones cost.
+    """
 
     quantity: Quantity
     price: Price
     later: Sequence[tuple[Quantity, Price]]
+    rest: Quantity = field(init=False)
+    later_value: Decimal = field(init=False)
 
-    @property
-    def rest(self) -> Quantity:
-        """The first purchase, should the quantity be that of all."""
-        return self.quantity - sum(quantity for quantity, _ in self.later)
+    def __post_init__(self) -> None:
+        self.rest, self.later_value = self.quantity, Decimal(0)
+        for quantity, price in self.later:
+            self.rest -= quantity
+            self.later_value += quantity * price
 
     @property
     def first_price(self) -> Price:
         """The first purchase's price, should quantity and price be those of all."""
-        later = sum((quantity * price for quantity, price in self.later), Decimal(0))
-        return ((self.quantity * self.price - later) / self.rest).quantize(_EXACT)
+        return ((self.quantity * self.price - self.later_value) / self.rest).quantize(_EXACT)
 
 
 def first_purchase(
@@ -83,7 +88,7 @@ def _by_pnl(bought: Bought, exit_price: Price | None, stated_pnl: float | None) 
     """Return the one reading that the stated profit fits."""
     if exit_price is None or stated_pnl is None:
         return None
-    later = sum((quantity * (exit_price - price) for quantity, price in bought.later), Decimal(0))
+    later = (bought.quantity - bought.rest) * exit_price - bought.later_value
     gain = exit_price - bought.price
     candidates = {
         Reading.TOTAL_BY_PNL: later + bought.rest * gain,

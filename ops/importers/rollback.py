@@ -6,7 +6,7 @@ from db.accounts import AccountRepository
 from db.audit_logs import AuditLogRepository
 from db.import_batches import ImportBatchRepository
 from db.import_undo import UndoRepository
-from db.imports import Target
+from db.import_values import Target
 from ops.importers.errors import BuiltUponError
 
 

@@ -18,7 +18,8 @@ from db.audit_logs import AuditLogRepository
 from db.import_batches import ImportBatchRepository
 from db.import_lookups import ImportLookupRepository
 from db.import_rows import Rows
-from db.imports import Ids, ImportRepository, Target, new_ids, prepare
+from db.import_values import Ids, Target
+from db.imports import ImportRepository, new_ids, prepare
 from db.transaction import Database
 from ops.importers.entry import Entry, Outcome, Sums
 from ops.importers.errors import BrokenFileError, ImportRaceError

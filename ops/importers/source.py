@@ -47,6 +47,10 @@ class Found(Protocol):
     def size(self) -> int:
         """How much there is to read, in what `Told` counts."""
 
+    @property
+    def unit(self) -> str:
+        """What `Told` counts: bytes or records."""
+
     def open(self, ground: Ground, told: Told) -> Source:
         """Return it as a source. Raises OSError."""
 

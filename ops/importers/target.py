@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.audit_logs import AuditLogRepository
-from db.imports import Target
+from db.import_values import Target
 from db.lookups import LookupRepository
 from db.users import UserRepository
 from ops.importers.errors import NoTargetError

@@ -14,7 +14,8 @@ from ops.importers.quantities import Bought, Reading, first_purchase
 from trading.values import Price, Quantity, Symbol
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as what is stored of them: some hundred thousand are made in seconds.
+@dataclass(slots=True)
 class Reentry:
     """One more purchase. level: 30, 20 or 10 where it was written down. at: when it was placed or filled.
 
@@ -29,11 +30,11 @@ class Reentry:
     cycle: int | None
     legacy_id: str | None
     key: str | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] | None = None
     record: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exit:
     """The sale of everything. stated_pnl: what the record says was earned, if it says so."""
 
@@ -44,12 +45,12 @@ class Exit:
     legacy_id: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Trade:
     """A trade as it was. key: what identifies it in every file. quantity, price: of the first purchase alone.
     read_as: how the quantity was told. cycle: of its ladder, where it was written down.
 
-    record: all of it, as JSON.
+    record: all of it, as JSON. total, cost: of all its purchases, the cost unrounded.
     """
 
     key: str
@@ -68,15 +69,15 @@ class Trade:
     stated_pnl: float | None
     cycle: int | None = None
 
-    @property
-    def total(self) -> Quantity:
-        """Shares bought in all."""
-        return self.quantity + sum(one.quantity for one in self.reentries)
+    total: Quantity = field(init=False)
+    cost: Price = field(init=False)
 
-    @property
-    def cost(self) -> Price:
-        """What all of it cost, unrounded."""
-        return self.quantity * self.price + sum(one.quantity * one.price for one in self.reentries)
+    def __post_init__(self) -> None:
+        total, cost = self.quantity, self.quantity * self.price
+        for one in self.reentries:
+            total += one.quantity
+            cost += one.quantity * one.price
+        self.total, self.cost = total, cost
 
 
 def read_trade(value: object, text: str = "") -> Trade:
@@ -87,14 +88,15 @@ def read_trade(value: object, text: str = "") -> Trade:
     raw = f.quantity(record, "qty", "quantity")
     reentries = _reentries(record, at)
     sale = _exit(record)
-    if sale is not None and sale.at < max([at, *(one.at for one in reentries)]):
+    if sale is not None and sale.at < (reentries[-1].at if reentries else at):
         raise RefusedRecordError("bad_order", f"sold at {sale.at:%Y-%m-%d %H:%M}, before it was bought")
     told = f.first(record, "first_qty")
+    stated_pnl = f.number_or_none(record, "pnl")
     reading, quantity, first_price = first_purchase(
         Bought(raw, price, [(one.quantity, one.price) for one in reentries]),
         capital=f.number_or_none(record, "capital"),
         exit_price=sale.price if sale else None,
-        stated_pnl=f.number_or_none(record, "pnl"),
+        stated_pnl=stated_pnl,
         told=None if told is None else f.whole(told, "first_qty", least=1),
     )
     symbol = f.symbol(record, "symbol", "placed_symbol", "ticker")
@@ -113,7 +115,7 @@ def read_trade(value: object, text: str = "") -> Trade:
         reentries=reentries,
         exit=sale,
         record=f.kept(value, text),
-        stated_pnl=f.number_or_none(record, "pnl"),
+        stated_pnl=stated_pnl,
         cycle=None if cycle is None else f.whole(cycle, "cycle"),
     )
 

@@ -1,16 +1,15 @@
 """A trade as rows: an order and a fill for each purchase and for the sale, the position, the rungs of its ladder."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from db.import_rows import NewFill, NewOrder, NewPosition, NewRung, Rows
-from ops.importers.trade import Reentry, Trade, facts_of
+from db.import_rows import NewOrder, NewPosition, NewRung, Rows
+from ops.importers.trade import Exit, Reentry, Trade, facts_of
 from trading.calendar import exchange_day
 from trading.orders import OrderState
-from trading.portfolio import Fill, Position, apply_fill
+from trading.portfolio import Position
 from trading.reentry import LEVELS, REENTRY_LEG
 from trading.risk import ENTRY_LEG
 from trading.values import Price, Quantity, Side
@@ -21,135 +20,100 @@ _MANUAL = frozenset({"manual", "manual_buy_of_bot_recommendation"})
 _FREE = Decimal(0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Deal:
-    """One purchase or sale of a trade."""
-
-    key: str
-    side: Side
-    leg: str
-    entry_type: str | None
-    source: str
-    quantity: Quantity
-    price: Price
-    at: datetime
-    legacy_id: str | None
-    facts: Mapping[str, Any]
-    record: str | None = None
-
-
 def trade_rows(trade: Trade, content: str) -> Rows:
     """Return the rows of a trade. content: a hash of its record, to tell later whether it is still the same.
 
-    Its charges are not known: its profit is before charges, as the predecessor counted it.
+    Its charges are not known: its profit is before charges, as the predecessor counted it. Every order tells its one
+    fill itself.
     """
     position = f"{trade.key}:position"
-    bought = [_entry(trade, content), *(_reentry(trade, *one) for one in enumerate(trade.reentries, start=1))]
-    deals = bought if trade.exit is None else [*bought, _exit(trade)]
-    fills = [NewFill(one.key, 1, _fill(trade, one)) for one in deals]
-    return Rows(
-        orders=[_order(trade, one, position) for one in deals],
-        fills=fills,
-        positions=[_position(trade, position, [one.fill for one in fills], deals[-1].key)],
-        rungs=list(_rungs(trade, bought[1:], position)),
-    )
+    again = list(zip(_cycles(trade), trade.reentries, strict=True))
+    orders = [_entry(trade, content, position)]
+    orders += [_reentry(trade, number, one, position) for number, one in enumerate(trade.reentries, start=1)]
+    rungs = list(_rungs(trade, again, orders, position)) if again else []
+    if trade.exit is not None:
+        orders.append(_exit(trade, trade.exit, position))
+    deepest = max([trade.cycle or 0, *(cycle for cycle, _ in again)])
+    return Rows(orders=orders, positions=[_position(trade, position, orders[-1].key, deepest)], rungs=rungs)
 
 
-def _entry(trade: Trade, content: str) -> _Deal:
+def _entry(trade: Trade, content: str, position: str) -> NewOrder:
     manual = trade.entry_type in _MANUAL
-    return _Deal(
-        key=trade.key,
-        side=Side.BUY,
-        leg=ENTRY_LEG,
-        entry_type="manual" if manual else "initial",
-        source="manual" if manual else "signal",
-        quantity=trade.quantity,
-        price=trade.price,
-        at=trade.at,
-        legacy_id=trade.legacy_id,
-        facts=facts_of(trade) | {"content": content},
-        record=trade.record,
-    )
+    facts = facts_of(trade)
+    facts["content"] = content
+    kind, source = ("manual", "manual") if manual else ("initial", "signal")
+    order = _order(trade, trade.key, Side.BUY, ENTRY_LEG, kind, source, trade.quantity, trade.price, trade.at, position)
+    order.legacy_id, order.facts, order.record = trade.legacy_id, facts, trade.record
+    return order
 
 
-def _reentry(trade: Trade, number: int, one: Reentry) -> _Deal:
+def _reentry(trade: Trade, number: int, one: Reentry, position: str) -> NewOrder:
+    key = one.key or f"{trade.key}:{number}"
+    order = _order(
+        trade, key, Side.BUY, REENTRY_LEG, "reentry", "signal", one.quantity, one.price, one.at, position
+    )  # fmt: skip
     own = {"rsi": one.rsi, "level": one.level, "cycle": one.cycle}
-    return _Deal(
-        key=one.key or f"{trade.key}:{number}",
-        side=Side.BUY,
-        leg=REENTRY_LEG,
-        entry_type="reentry",
-        source="signal",
-        quantity=one.quantity,
-        price=one.price,
-        at=one.at,
-        legacy_id=one.legacy_id,
-        facts={name: value for name, value in own.items() if value is not None} | dict(one.facts),
-        record=one.record,
-    )
+    facts: dict[str, Any] = {name: value for name, value in own.items() if value is not None}
+    if one.facts:
+        facts.update(one.facts)
+    order.legacy_id, order.facts, order.record = one.legacy_id, facts, one.record
+    return order
 
 
-def _exit(trade: Trade) -> _Deal:
-    sale = trade.exit
-    if sale is None:
-        raise ValueError(f"{trade.symbol}: a trade that is open has no exit")
-    return _Deal(
-        key=f"{trade.key}:exit",
-        side=Side.SELL,
-        leg=EXIT_LEG,
-        entry_type=None,
-        source="exit",
-        quantity=trade.total,
-        price=sale.price,
-        at=sale.at,
-        legacy_id=sale.legacy_id,
-        facts={} if sale.rsi is None else {"rsi": sale.rsi},
-    )
+def _exit(trade: Trade, sale: Exit, position: str) -> NewOrder:
+    key = f"{trade.key}:exit"
+    order = _order(trade, key, Side.SELL, EXIT_LEG, None, "exit", trade.total, sale.price, sale.at, position)
+    order.legacy_id = sale.legacy_id
+    if sale.rsi is not None:
+        order.facts = {"rsi": sale.rsi}
+    return order
 
 
-def _order(trade: Trade, deal: _Deal, position: str) -> NewOrder:
+def _order(
+    trade: Trade, key: str, side: Side, leg: str, entry_type: str | None, source: str, quantity: Quantity, price: Price,
+    at: datetime, position: str,
+) -> NewOrder:  # fmt: skip
+    """Return an order that was filled at once."""
     return NewOrder(
-        key=deal.key,
-        symbol=trade.symbol,
-        side=deal.side,
-        leg=deal.leg,
-        entry_type=deal.entry_type,
-        source=deal.source,
+        key,
+        trade.symbol,
+        side,
+        leg,
+        entry_type,
+        source,
         order_type="market",
-        variety="amo" if deal.side is Side.BUY else "regular",
-        quantity=deal.quantity,
+        variety="amo" if side is Side.BUY else "regular",
+        quantity=quantity,
         price=None,
-        reference_price=deal.price,
+        reference_price=price,
         status=OrderState.FILLED,
-        placed_at=deal.at,
-        session_day=exchange_day(deal.at),
-        legacy_id=deal.legacy_id,
-        filled_quantity=deal.quantity,
-        avg_price=deal.price,
-        filled_at=deal.at,
-        closed_at=deal.at,
+        placed_at=at,
+        session_day=exchange_day(at),
+        filled_quantity=quantity,
+        avg_price=price,
+        filled_at=at,
+        closed_at=at,
         position=position,
-        facts=deal.facts,
-        record=deal.record,
         # The paper venue sells what it knows to be held.
         at_venue=trade.exit is None,
     )
 
 
-def _fill(trade: Trade, deal: _Deal) -> Fill:
-    return Fill(trade.symbol, deal.side, deal.quantity, deal.price, _FREE, deal.at)
-
-
-def _position(trade: Trade, key: str, fills: list[Fill], last_order: str) -> NewPosition:
-    position: Position | None = None
-    for fill in fills:
-        position = apply_fill(position, fill)
-    if position is None:
-        raise ValueError(f"{trade.symbol}: a trade without a purchase")
+def _position(trade: Trade, key: str, last_order: str, cycle: int) -> NewPosition:
     sale, again = trade.exit, trade.reentries
+    held = Position(
+        symbol=trade.symbol,
+        quantity=trade.total if sale is None else 0,
+        entry_quantity=trade.total,
+        average_price=trade.cost / trade.total,
+        realized_pnl=_FREE if sale is None else trade.total * sale.price - trade.cost,
+        charges=_FREE,
+        opened_at=trade.at,
+        closed_at=None if sale is None else sale.at,
+    )
     return NewPosition(
         key=key,
-        position=position,
+        position=held,
         initial_price=trade.price,
         entry_rsi=trade.entry_rsi,
         exit_order=last_order if sale else None,
@@ -158,13 +122,13 @@ def _position(trade: Trade, key: str, fills: list[Fill], last_order: str) -> New
         exit_rsi=sale.rsi if sale else None,
         last_reentry_price=again[-1].price if again else None,
         reentry_count=len(again),
-        cycle=max([trade.cycle or 0, *(cycle for cycle, _ in _cycles(trade))]),
+        cycle=cycle,
         reset_ready=trade.reset_ready,
     )
 
 
-def _cycles(trade: Trade) -> Iterator[tuple[int, Reentry]]:
-    """Yield each later purchase with its cycle: written down, or one more whenever the ladder begins anew."""
+def _cycles(trade: Trade) -> Iterator[int]:
+    """Yield the cycle of each later purchase: written down, or one more whenever the ladder begins anew."""
     cycle, deepest = 0, LEVELS[0] + 1
     for one in trade.reentries:
         if one.level is not None:
@@ -172,16 +136,23 @@ def _cycles(trade: Trade) -> Iterator[tuple[int, Reentry]]:
                 cycle += 1
             deepest = one.level
         cycle = cycle if one.cycle is None else one.cycle
-        yield cycle, one
+        yield cycle
 
 
-def _rungs(trade: Trade, bought: list[_Deal], position: str) -> Iterator[NewRung]:
-    """Yield the levels taken. What the ladder's own rules would refuse (twice a cycle, twice a day) takes none."""
+def _rungs(
+    trade: Trade, again: Sequence[tuple[int, Reentry]], orders: Sequence[NewOrder], position: str
+) -> Iterator[NewRung]:
+    """Yield the levels taken. What the ladder's own rules would refuse (twice a cycle, twice a day) takes none.
+
+    orders: the first purchase's, then those of the later ones.
+    """
     levels, days = set(), set()
-    for (cycle, one), deal in zip(_cycles(trade), bought, strict=True):
-        day = exchange_day(one.at)
+    for (cycle, one), order in zip(again, orders[1:], strict=True):
+        day = order.session_day
         if one.level not in LEVELS or one.rsi is None or (cycle, one.level) in levels or day in days:
             continue
         levels.add((cycle, one.level))
         days.add(day)
-        yield NewRung(position, deal.key, trade.symbol, cycle, one.level, one.rsi, day, one.quantity, one.price, one.at)
+        yield NewRung(
+            position, order.key, trade.symbol, cycle, one.level, one.rsi, day, one.quantity, one.price, one.at
+        )

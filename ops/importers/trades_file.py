@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from ops.importers.entry import Entry, Outcome, Sums, no_section, refused, sums_of
 from ops.importers.fields import RefusedRecordError
@@ -23,13 +24,44 @@ def trade_entries(path: Path, ground: Ground, told: Callable[[int], None]) -> It
     yield from Trades(ground).entries(read_items(path, told))
 
 
+class _Telling(NamedTuple):
+    """Where a trade stood, a hash of what was said of it, and whether it was over there."""
+
+    place: str
+    content: str
+    over: bool
+
+
+class _Seen:
+    """The first telling of each trade of a source, in little memory: that of a long file is all that grows with it."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, str] = {}
+
+    def before(self, key: str, telling: _Telling) -> _Telling | None:
+        """Return the telling that was first, None when this one is."""
+        line = _line(telling)
+        first = self._lines.setdefault(hash(key), line)
+        if first is line:
+            return None
+        over, content, place = first.split(" ", 2)
+        return _Telling(place, content, over=bool(over))
+
+    def replace(self, key: str, telling: _Telling) -> None:
+        """Take a telling for the first one."""
+        self._lines[hash(key)] = _line(telling)
+
+
+def _line(telling: _Telling) -> str:
+    return f"{'over' if telling.over else ''} {telling.content} {telling.place}"
+
+
 class Trades:
     """The trades of one source: what was seen, and what is still held."""
 
     def __init__(self, ground: Ground) -> None:
         self._ground = ground
-        self._seen: dict[str, tuple[str, str]] = {}
-        self._over: set[str] = set()
+        self._seen = _Seen()
         self._held: dict[str, list[tuple[Entry, Trade]]] = {}
 
     def entries(self, items: Iterator[Item]) -> Iterator[Entry]:
@@ -71,9 +103,8 @@ class Trades:
         # What the record says, not what its state is by now: the same record is the same tomorrow.
         content = content_of("failed", order.quantity, order.reference_price)
         entry = Entry(item.where, item.line, order.symbol, order.key, content)
-        twin = self._seen.setdefault(order.key, (entry.place, ""))
-        if twin[0] != entry.place:
-            entry.refuse("twice", f"the same order stands at {twin[0]}", Outcome.MERGED)
+        if (twin := self._seen.before(order.key, _Telling(entry.place, "", over=True))) is not None:
+            entry.refuse("twice", f"the same order stands at {twin.place}", Outcome.MERGED)
             return entry
         entry.rows = rows_of(order, content)
         entry.sums = sums_of(entry.rows)
@@ -84,36 +115,32 @@ class Trades:
         entry.symbol, entry.key, entry.content = trade.symbol, trade.key, _content(trade)
         entry.legacy_ids = _ids(trade)
         self._check_days(trade)
-        place, content = self._seen.setdefault(trade.key, (entry.place, entry.content))
-        is_twin = place != entry.place
-        if trade.exit is not None and not is_twin:
-            self._over.add(trade.key)
-        if is_twin:
-            yield from self._twin(entry, trade, place, content)
+        telling = _Telling(entry.place, entry.content, over=trade.exit is not None)
+        if (first := self._seen.before(trade.key, telling)) is not None:
+            yield from self._twin(entry, trade, first)
         elif trade.exit is None:
             self._held.setdefault(trade.symbol, []).append((entry, trade))
         else:
             yield _closed(entry, trade)
 
-    def _twin(self, entry: Entry, trade: Trade, place: str, content: str) -> Iterator[Entry]:
+    def _twin(self, entry: Entry, trade: Trade, first: "_Telling") -> Iterator[Entry]:
         """Yield what becomes of a second telling of a trade: one that is over counts more than one that is open."""
         held = self._held.get(trade.symbol, [])
         before = next((one for one in held if one[0].key == trade.key), None)
-        if content == entry.content:
-            entry.refuse("twice", f"the same trade stands at {place}", Outcome.MERGED)
+        if first.content == entry.content:
+            entry.refuse("twice", f"the same trade stands at {first.place}", Outcome.MERGED)
             yield entry
         elif trade.exit is not None and before is not None:
             held.remove(before)
             before[0].refuse("twice", f"the same trade stands closed at {entry.place}", Outcome.MERGED)
-            self._seen[trade.key] = (entry.place, entry.content or "")
-            self._over.add(trade.key)
+            self._seen.replace(trade.key, _Telling(entry.place, entry.content or "", over=True))
             yield before[0]
             yield _closed(entry, trade)
-        elif trade.exit is None and trade.key in self._over:
-            entry.refuse("twice", f"the same trade stands closed at {place}", Outcome.MERGED)
+        elif trade.exit is None and first.over:
+            entry.refuse("twice", f"the same trade stands closed at {first.place}", Outcome.MERGED)
             yield entry
         else:
-            entry.refuse("contradiction", f"the same purchase stands at {place}, with another end")
+            entry.refuse("contradiction", f"the same purchase stands at {first.place}, with another end")
             yield entry
 
     def _positions(self) -> Iterator[Entry]:
@@ -135,7 +162,7 @@ class Trades:
 
     def _check_days(self, trade: Trade) -> None:
         """Refuse a trade that is still to come: a clock was wrong. Raises RefusedRecordError."""
-        last = trade.exit.at if trade.exit else max([trade.at, *(one.at for one in trade.reentries)])
+        last = trade.exit.at if trade.exit else (trade.reentries[-1].at if trade.reentries else trade.at)
         if last > self._ground.now:
             raise RefusedRecordError("bad_time", f"it happened at {last:%Y-%m-%d %H:%M} UTC, which is still to come")
 
@@ -149,13 +176,16 @@ def _closed(entry: Entry, trade: Trade) -> Entry:
 
 def content_of(*parts: object) -> str:
     """Return a short hash of what a record says, to tell later whether it still says the same."""
-    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=8).hexdigest()
 
 
 def _content(trade: Trade) -> str:
-    later = [(one.quantity, one.price.normalize(), one.at.timestamp()) for one in trade.reentries]
-    sale = (trade.exit.price.normalize(), trade.exit.at.timestamp()) if trade.exit else None
-    return content_of(trade.quantity, later, sale)
+    deals: list[object] = [trade.quantity]
+    for one in trade.reentries:
+        deals += (one.quantity, one.price, one.at.timestamp())
+    if trade.exit is not None:
+        deals += ("sold", trade.exit.price, trade.exit.at.timestamp())
+    return content_of(*deals)
 
 
 def _ids(trade: Trade) -> tuple[str, ...]:
@@ -165,21 +195,13 @@ def _ids(trade: Trade) -> tuple[str, ...]:
 
 def _sums(trade: Trade) -> Sums:
     """Return what a trade's own numbers add up to; its rows are held against them."""
-    sums = Sums(
-        orders=1 + len(trade.reentries),
-        fills=1 + len(trade.reentries),
-        bought=trade.total,
-        bought_value=trade.cost,
-    )
+    deals = 1 + len(trade.reentries)
     if trade.exit is None:
-        sums.open_positions, sums.open_shares = 1, trade.total
-        return sums
-    sums.orders += 1
-    sums.fills += 1
-    sums.sold = trade.total
-    sums.sold_value = trade.total * trade.exit.price
-    sums.realized = sums.sold_value - sums.bought_value
-    return sums
+        return Sums(deals, deals, trade.total, 0, trade.cost, open_positions=1, open_shares=trade.total)
+    value = trade.total * trade.exit.price
+    return Sums(
+        deals + 1, deals + 1, trade.total, trade.total, trade.cost, sold_value=value, realized=value - trade.cost
+    )
 
 
 def _notes(trade: Trade) -> tuple[str, ...]:

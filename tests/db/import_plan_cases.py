@@ -12,7 +12,8 @@ from db.import_lookups import ImportLookupRepository
 from db.import_rows import NewFill, NewOrder, NewPosition, NewRung, Rows, Tracking
 from db.import_sums import ImportSumsRepository
 from db.import_undo import UndoRepository
-from db.imports import ImportRepository, Target, new_ids, prepare
+from db.import_values import Target
+from db.imports import ImportRepository, new_ids, prepare
 from trading.orders import OrderState
 from trading.portfolio import Fill, apply_fill
 from trading.values import Side, Symbol

@@ -1,10 +1,13 @@
 """Trades of both generations: read as what was bought and sold, or refused with the reason."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ops.importers.entry import Entry
 from ops.importers.fields import RefusedRecordError
@@ -13,6 +16,7 @@ from ops.importers.trade_rows import trade_rows
 from ops.importers.trades_file import Trades
 from tests.ops.importers.old_files import again, failed, ground, items, sold, told, trade
 from trading.orders import OrderState
+from trading.portfolio import Fill, Position, apply_fill
 from trading.values import Side
 
 
@@ -111,7 +115,7 @@ def test_a_trade_is_an_order_and_a_fill_for_each_purchase_and_the_sale() -> None
     assert [(one.side, one.quantity, one.avg_price, one.status) for one in rows.orders] == [
         (Side.BUY, 100, Decimal(250), OrderState.FILLED), (Side.BUY, 50, Decimal(240), OrderState.FILLED), (Side.SELL, 150, Decimal(260), OrderState.FILLED),
     ]  # fmt: skip
-    assert [one.fill.quantity for one in rows.fills] == [100, 50, 150]
+    assert (rows.fills, [one[1] for one in rows.trades()]) == ([], [100, 50, 150])
     [position] = rows.positions
     assert (round(position.position.realized_pnl, 8), position.position.closed_at is not None) == (Decimal(2000), True)
     assert position.exit_order == rows.orders[-1].key
@@ -142,7 +146,7 @@ def test_what_the_ladder_would_refuse_takes_no_level_and_is_bought_all_the_same(
         read_trade(trade(qty=1000, reentries=[again(20), same_day, again(15, time="2024-01-09T09:15:00")])), "c"
     )
     assert [one.level for one in rows.rungs] == [20]
-    assert len(rows.fills) == 4
+    assert len(list(rows.trades())) == 4
 
 
 def test_a_purchase_by_hand_is_one() -> None:
@@ -214,3 +218,31 @@ def test_a_failed_order_stands_once_however_often_it_is_told() -> None:
 def test_what_is_no_record_is_refused_and_its_neighbours_are_not(record: object) -> None:
     entries = _entries(sold(), record, sold("OTHER"))
     assert [one.outcome.value for one in entries] == ["imported", "error", "imported"]
+
+
+_SHARES = st.integers(1, 10_000)
+_PRICES = st.integers(1, 10**8).map(lambda tenths: Decimal(tenths) / 10_000)
+
+
+@given(deals=st.lists(st.tuples(_SHARES, _PRICES), min_size=1, max_size=6), sale=st.none() | _PRICES)
+def test_a_position_is_what_its_fills_make_of_it(deals: list[tuple[int, Decimal]], sale: Decimal | None) -> None:
+    (quantity, price), *later = deals
+    told = [
+        again(20, qty=shares, price=at, time=f"2024-01-0{day}T10:00:00") for day, (shares, at) in enumerate(later, 3)
+    ]
+    record = trade(qty=sum(shares for shares, _ in deals), first_qty=quantity, entry_price=price, reentries=told)
+    if sale is not None:
+        record |= {"status": "closed", "exit_price": sale, "exit_time": "2024-01-10T11:02:00"}
+    rows = trade_rows(read_trade(record), "c")
+    held: Position | None = None
+    for order in rows.orders:
+        assert order.avg_price is not None
+        assert order.filled_at is not None
+        fill = Fill(order.symbol, order.side, order.filled_quantity, order.avg_price, Decimal(0), order.filled_at)
+        held = apply_fill(held, fill)
+    made = rows.positions[0].position
+    assert held is not None
+    assert replace(made, average_price=held.average_price, realized_pnl=held.realized_pnl) == held
+    # Added up once instead of with each fill, the last of 28 digits may be another.
+    assert abs(made.average_price - held.average_price) < Decimal("1e-12")
+    assert abs(made.realized_pnl - held.realized_pnl) < Decimal("1e-9")
