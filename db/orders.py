@@ -57,7 +57,10 @@ class OrderRow(Base):
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("filled_quantity BETWEEN 0 AND quantity", name="filled"),
         UniqueConstraint("account_id", "intent_key"),
-        UniqueConstraint("account_id", "broker_order_id"),
+        Index(
+            "uq_orders_broker_order_id", "account_id", "broker_order_id", unique=True,
+            postgresql_where="broker_order_id IS NOT NULL",
+        ),
         Index(
             "uq_orders_live_side", "account_id", "symbol", "side", unique=True,
             postgresql_where=f"status IN ({_LIVE_LIST})",
@@ -66,17 +69,17 @@ class OrderRow(Base):
         Index(None, "status", "last_status_check", postgresql_where=f"status IN ({_LIVE_LIST})"),
         Index("ix_orders_failed", "account_id", "retry_until", postgresql_where="status = 'failed'"),
         Index(None, "account_id", "tag"),
-        Index(None, "order_id", "account_id"),
+        Index(None, "order_id", "account_id", postgresql_where="order_id IS NOT NULL"),
+        Index(None, "execution_id", postgresql_where="execution_id IS NOT NULL"),
         Index(None, "session_day"),
         Index(None, "user_id", "created_at"),
-        Index(None, "user_id", "updated_at"),
         Index(None, "import_batch_id", postgresql_where="import_batch_id IS NOT NULL"),
     )  # fmt: skip
 
     id: Mapped[Id]
     user_id: Mapped[Big]
     account_id: Mapped[Big]
-    execution_id: Mapped[Big | None] = mapped_column(index=True)
+    execution_id: Mapped[Big | None]
     symbol: Mapped[Ticker]
     side: Mapped[Word]
     order_type: Mapped[Word]

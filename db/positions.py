@@ -28,13 +28,13 @@ from trading.values import Money, Price, Symbol, money
 
 @user_scoped
 class FillRow(Base):
-    """A trade report of an order; unique by the broker's own id, so booking twice is nothing."""
+    """A trade report of an order; unique by the broker's own id, so booking twice is nothing.
+
+    Its account and user are its order's: the order's key holds them, the invariants hold these against it.
+    """
 
     __tablename__ = "fills"
     __table_args__ = (
-        ForeignKeyConstraint(
-            ["account_id", "user_id"], ["broker_accounts.id", "broker_accounts.user_id"], name="fk_fills_owner"
-        ),
         CheckConstraint("quantity > 0", name="quantity"),
         UniqueConstraint("account_id", "broker_fill_id"),
         Index(None, "order_id", "filled_at"),
@@ -93,7 +93,7 @@ class PositionRow(Base):
     opened_at: Mapped[Moment]
     closed_at: Mapped[Moment | None]
     exit_price: Mapped[ExactPrice | None]
-    exit_reason: Mapped[Name | None] = mapped_column(index=True)
+    exit_reason: Mapped[Name | None]
     entry_rsi: Mapped[float | None]
     exit_rsi: Mapped[float | None]
     realized_pnl_pct: Mapped[float | None]

@@ -9,8 +9,6 @@ from typing import Any
 from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
-    ForeignKeyConstraint,
-    Index,
     UniqueConstraint,
     bindparam,
     select,
@@ -32,19 +30,15 @@ class ReentryRow(Base):
 
     __tablename__ = "reentries"
     __table_args__ = (
-        ForeignKeyConstraint(
-            ["account_id", "user_id"], ["broker_accounts.id", "broker_accounts.user_id"], name="fk_reentries_owner"
-        ),
         CheckConstraint("level IN (10, 20, 30)", name="level"),
         UniqueConstraint("position_id", "cycle", "level"),
         UniqueConstraint("position_id", "day"),
         UniqueConstraint("order_id"),
-        Index(None, "user_id"),
     )
 
     id: Mapped[Id]
     user_id: Mapped[Big]
-    account_id: Mapped[Big] = mapped_column(index=True)
+    account_id: Mapped[Big]
     position_id: Mapped[Big] = mapped_column(ForeignKey("positions.id"))
     order_id: Mapped[Big] = mapped_column(ForeignKey("orders.id"))
     symbol: Mapped[Ticker]

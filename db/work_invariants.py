@@ -21,7 +21,10 @@ _OWNED = (
     ("paper_books", "account_id", "true"),
     ("cash_entries", "id", "r.kind = 'deposit'"),
 )
-_OF_ORDERS = ("fills", "order_events", "reentries")
+# Tables of an order's own, and the columns that must be as its order has them: no key of theirs holds those.
+_OF_ORDERS = (
+    ("fills", ("user_id", "account_id")), ("order_events", ("user_id",)), ("reentries", ("user_id", "account_id")),
+)  # fmt: skip
 _STRAYS = " UNION ALL ".join(
     [
         f"SELECT '{table}' AS kind, r.{key} AS id, r.user_id, r.account_id FROM {table} r "
@@ -30,8 +33,8 @@ _STRAYS = " UNION ALL ".join(
     ]
     + [
         f"SELECT '{table}' AS kind, r.id, r.user_id, o.account_id FROM orders o JOIN {table} r ON r.order_id = o.id "
-        "WHERE o.session_day >= :since AND r.user_id <> o.user_id"
-        for table in _OF_ORDERS
+        f"WHERE o.session_day >= :since AND ({' OR '.join(f'r.{column} <> o.{column}' for column in columns)})"
+        for table, columns in _OF_ORDERS
     ]
 )
 

@@ -22,7 +22,7 @@ _STRANGER = (
 )
 _T2 = "WHERE tag = 'T2'"
 
-_FILL_ASTRAY = """ALTER TABLE fills DROP CONSTRAINT fk_fills_owner; DELETE FROM positions WHERE symbol = 'TCS';
+_FILL_ASTRAY = """DELETE FROM positions WHERE symbol = 'TCS';
     UPDATE fills SET user_id = {other} WHERE broker_fill_id = 'fT4'"""
 
 # Name -> ways to break it, each of one or more statements.
@@ -130,6 +130,18 @@ async def test_what_breaks_an_invariant_is_found_by_it_alone(database: Database)
             assert set(found) == {name} | FOLLOWS.get(change, set()), change
             assert found[name].count >= len(found[name].rows) > 0, name
             assert found[name].sentence.count(":") == 1, "what it means: the cure"
+
+
+async def test_a_fill_and_a_reentry_of_another_account_than_their_orders_are_found(database: Database) -> None:
+    asha, bala = await sound_record(database)
+    level = (
+        "INSERT INTO reentries (user_id, account_id, position_id, order_id, symbol, cycle, level, rsi, day) SELECT user_id, "
+        "{account}, (SELECT min(id) FROM positions), id, symbol, 0, 20, 15, session_day FROM orders WHERE tag = 'T1'"
+    )
+    for change in ("UPDATE fills SET account_id = {account} WHERE broker_fill_id = 'fT1'", level):
+        found = await found_after(database, change.format(account=bala.account_id), asha, bala)
+        assert "rows_stay_with_their_user" in found, change
+    assert await found_after(database, level.format(account=asha.account_id), asha, bala) == {}
 
 
 async def test_nothing_is_found_where_all_is_well(database: Database) -> None:
