@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
+from db.import_rows import key_of
 from ops.importers import fields as f
 from ops.importers.database_deals import Cycle, Deal, at_average, reentries_of
 from ops.importers.database_rows import Row
@@ -59,6 +60,31 @@ def trade_of_deals(deals: Sequence[Deal]) -> Told:
     if len(sold) > 1:
         notes.append(f"sold in {len(sold)} parts; told as one sale at their average price")
     return Told(_by_orders(record, bought).trade, tuple(notes))
+
+
+def is_sum_of_parts(cycle: Cycle, sold: Sequence[Deal]) -> bool:
+    """Tell whether an open position's purchases, all at known prices, are what it holds and what was sold of it."""
+    bought = cycle.of(Side.BUY)
+    if not bought or any(one.price is None for one in (*bought, *sold)):
+        return False
+    try:
+        held = f.whole(f.first(cycle.row, "quantity") or 0, "quantity", least=1)
+    except RefusedRecordError:
+        return False
+    parts = held + sum(one.quantity for one in sold)
+    return sum(one.quantity for one in bought) == parts and bought[0].at <= min(one.at for one in sold)
+
+
+def trade_of_part(cycle: Cycle, sale: Deal) -> Told:
+    """Return what was sold of a position that is still open as a trade of its own, bought at the average.
+
+    What is left keeps the ids of the purchases. Raises RefusedRecordError.
+    """
+    first, average = cycle.of(Side.BUY)[0], at_average(cycle.of(Side.BUY))[1]
+    key = key_of("part", sale.place, first.row["symbol"], sale.at.isoformat(), sale.quantity, sale.price)
+    row = {**first.row, "broker_order_id": None, "order_id": None, "import_key": key}
+    told = trade_of_deals([replace(first, row=row, quantity=sale.quantity, price=average), sale])
+    return Told(told.trade, (f"sold of {cycle.place}, which is open; told as a trade bought at its average price",))
 
 
 def _size(cycle: Cycle) -> Quantity:

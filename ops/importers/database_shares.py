@@ -1,10 +1,11 @@
 """One user's rows in one share as entries: positions with the orders that made them, then what none of them covers."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from ops.importers.database_deals import ONGOING, Cycle, Deal, completed, cycles_of, deal_of, give_out
 from ops.importers.database_orders import as_told, order_record
-from ops.importers.database_records import Told, trade_of_deals, trade_of_position
+from ops.importers.database_records import Told, is_sum_of_parts, trade_of_deals, trade_of_part, trade_of_position
 from ops.importers.database_rows import Row, Share
 from ops.importers.entry import Entry, Outcome, refused
 from ops.importers.fields import RefusedRecordError
@@ -76,9 +77,12 @@ class _Entries:
             runs, cycle.deals = completed(cycle.deals)
             for run in runs:
                 yield from self._trade(run)
-            over = [one for one in cycle.deals if one.side is Side.SELL]
-            cycle.deals = [one for one in cycle.deals if one.side is Side.BUY]
-            yield from (_untold(one, self._share, [*cycle.deals, *over]) for one in over)
+            over, cycle.deals = cycle.of(Side.SELL), cycle.of(Side.BUY)
+            if over and is_sum_of_parts(cycle, over):
+                for sale in over:
+                    yield from self._taken(sale.place, sale.row, (), partial(trade_of_part, cycle, sale))
+            else:
+                yield from (_untold(one, self._share, [*cycle.deals, *over]) for one in over)
         yield from self._taken(cycle.place, cycle.row, cycle.deals, lambda: trade_of_position(cycle))
 
     def _trade(self, deals: Sequence[Deal]) -> Iterator[Entry]:

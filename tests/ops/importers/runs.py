@@ -40,7 +40,7 @@ async def somebody(database: Database, name: str = "asha") -> Person:
 
 
 async def bring(
-    database: Database, path: Path, kind: str = "trades-history", screen: Screen | None = None, **changes: Any
+    database: Database, path: Path | str, kind: str = "trades-history", screen: Screen | None = None, **changes: Any
 ) -> Brought:
     """Bring one source in and hold every invariant of the database against what it made."""
     [brought] = await bring_all(database, path, kind, screen, **changes)
@@ -48,7 +48,7 @@ async def bring(
 
 
 async def bring_all(
-    database: Database, path: Path, kind: str = "all", screen: Screen | None = None, **changes: Any
+    database: Database, path: Path | str, kind: str = "all", screen: Screen | None = None, **changes: Any
 ) -> list[Brought]:
     """Bring every source below a folder in."""
     request = Request(kind=kind, path=path, **{"user": "asha@example.org", "actor": "ravi", **changes})

@@ -223,20 +223,6 @@ async def test_a_closed_position_whose_size_is_lost_is_refused_alone(database: D
     assert [(row["symbol"], row["entry_quantity"]) for row in found] == [("DEMO2", 100), ("DEMO3", 100)]
 
 
-async def test_a_position_sold_in_part_has_what_is_left_and_its_sale_is_refused(
-    database: Database, tmp_path: Path
-) -> None:
-    told = {
-        "users": [ASHA],
-        "positions": [position(1, quantity=60.0)],
-        "orders": [order(1), order(2, side="sell", quantity=40.0, filled_at="2024-01-08 10:00:00")],
-    }
-    (done,) = await bring(database, sqlite_database(tmp_path / "old.db", ERA_B, told))
-    assert await refusals(database) == {"orders[1]": ("merged", "same_trade"), "orders[2]": ("error", "sold_in_part")}
-    (held,) = await rows(database, _POSITIONS)
-    assert (held["quantity"], held["avg_price"], done.done.sums.open_shares) == (60, 250, 60)
-
-
 async def test_a_closed_position_sold_in_parts_is_told_as_one_sale_at_their_average(
     database: Database, tmp_path: Path
 ) -> None:

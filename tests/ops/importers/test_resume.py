@@ -14,6 +14,7 @@ from ops.importers.command import Brought, Screen
 from ops.importers.entry import Entry
 from ops.importers.errors import ImportRaceError
 from ops.importers.source import Found
+from tests.ops.importers.old_databases import ASHA, ERA_B, order, position, sqlite_database
 from tests.ops.importers.old_files import failed, holding, paper_order, sold, trade, write, write_paper
 from tests.ops.importers.runs import bring, dump, essence, records, rows, somebody, sound, taken_back
 from tests.people import scalar
@@ -60,7 +61,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "CHUNK", _CHUNK)
 
 
-async def _whole(database: Database, path: Path, kind: str) -> tuple[Brought, Mapping[str, Sequence[str]]]:
+async def _whole(database: Database, path: Path | str, kind: str) -> tuple[Brought, Mapping[str, Sequence[str]]]:
     """Return what an import without an interruption comes to, which is taken back."""
     brought = await bring(database, path, kind)
     essential = await essence(database)
@@ -108,6 +109,24 @@ async def test_an_interrupted_import_of_paper_files_sets_the_money_all_the_same(
     brought = await bring(database, tmp_path, "paper-trading")
     assert brought.done.counts == whole.done.counts
     assert await scalar(database, "SELECT cash FROM broker_accounts") == Decimal("12345.67")
+    assert await essence(database) == essential
+
+
+async def test_an_interrupted_import_of_a_database_goes_on_under_its_batch(database: Database, tmp_path: Path) -> None:
+    await somebody(database)
+    shares = [f"DEMO{number}" for number in range(1, 8)]
+    old = {
+        "users": [ASHA],
+        "positions": [position(number, share) for number, share in enumerate(shares, start=1)],
+        "orders": [order(number, share) for number, share in enumerate(shares, start=1)],
+    }
+    address = sqlite_database(tmp_path / "old.db", ERA_B, old)
+    whole, essential = await _whole(database, address, "database")
+    with pytest.raises(_PulledOutError):
+        await bring(database, address, "database", screen=_after(_CHUNK + 1))
+    brought = await bring(database, address, "database")
+    assert (brought.done.resumed, brought.done.batch_id) == (True, whole.done.batch_id + 1)
+    assert (brought.done.counts, brought.done.sums) == (whole.done.counts, whole.done.sums)
     assert await essence(database) == essential
 
 
