@@ -46,18 +46,23 @@ async def again(reach: Reach, command: Command, refs: Sequence[Ref]) -> dict[int
     """Run ended executions again. refs: some hundreds at most. Returns what became of each, by its id."""
     async with reach.database.transaction(None) as session:
         done = await _again(session, reach, command, refs)
+        if command.is_dry:
+            await session.rollback()
     if not done.made:
         return done.results
+    if command.is_dry:
+        said = "then it is done again by a new execution"
+        return done.results | {held.id: Result(str(held.id), Verdict.WOULD, said) for held, _ in done.made}
     rung = {(bell.execution_id, bell.generation) for bell in done.rung}
     letters = {ref.execution_id: ref for ref in refs}
     nexts = [_next(held, made, letters[held.id], rung) for held, made in done.made]
     ours = {one.bell for one in nexts}
     heard = await tell(reach, nexts, [bell for bell in done.rung if bell not in ours])
-    said = {
+    told = {
         held.id: _result(held, made, one, heard, done.subjects[held.id])
         for (held, made), one in zip(done.made, nexts, strict=True)
     }
-    return done.results | said
+    return done.results | told
 
 
 async def _again(session: AsyncSession, reach: Reach, command: Command, refs: Sequence[Ref]) -> _Done:

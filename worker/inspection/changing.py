@@ -40,6 +40,8 @@ async def change(reach: Reach, command: Command, refs: Sequence[Ref]) -> dict[in
     for turn in range(_TRIES):
         async with reach.database.transaction(None) as session:
             done = await _change(session, reach, command, refs)
+            if command.is_dry:
+                await session.rollback()
         results |= done.results | await _tell(reach, command, done)
         refs = done.busy
         if not refs:
@@ -127,7 +129,8 @@ async def _tell(reach: Reach, command: Command, done: _Done) -> dict[int, Result
     places = {one.change.held.id: _place(one, theirs) for one in done.decided}
     nexts = [_next(one, places[one.change.held.id]) for one in done.decided]
     ours = {one.bell for one in nexts}
-    heard = await tell(reach, nexts, [bell for bell in done.rung if bell not in ours])
+    others = [bell for bell in done.rung if bell not in ours]
+    heard = Heard({}) if command.is_dry else await tell(reach, nexts, others)
     return {
         one.change.held.id: _result(command, one, places[one.change.held.id], heard, done.notes) for one in done.decided
     }
@@ -158,6 +161,8 @@ def _result(command: Command, decided: Decided, place: Place, heard: Heard, note
         "message_was": heard.found.get(f"{held.id}.{held.generation}", Place.NOWHERE).value,
     }
     said = "; ".join(filter(None, (_said(command, decided, place), notes.get(held.id))))
+    if command.is_dry:
+        return Result(str(held.id), Verdict.WOULD, f"then {said}", {"status": change.status, "was": held.status})
     if heard.away is None:
         return Result(str(held.id), Verdict.DONE, said, facts)
     away = f"{said}; Redis did not answer ({heard.away}): what it missed the sweep tells it"

@@ -27,9 +27,13 @@ class Action(StrEnum):
 
 
 class Verdict(StrEnum):
-    """How one came out. LOST: somebody else was faster. UNSURE: the row is right, and Redis did not answer."""
+    """How one came out. LOST: somebody else was faster. UNSURE: the row is right, and Redis did not answer.
+
+    WOULD: nothing was done, because it was only asked what would be.
+    """
 
     DONE = "done"
+    WOULD = "would"
     LOST = "lost"
     REFUSED = "refused"
     UNSURE = "unsure"
@@ -50,13 +54,17 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What shall be done, and by whom. user_id: whose executions may be meant, None for everybody's."""
+    """What shall be done, and by whom. user_id: whose executions may be meant, None for everybody's.
+
+    is_dry: it is decided, and nothing is changed.
+    """
 
     group: Group
     action: Action
     by: str
     edit: Edit = field(default_factory=Edit)
     user_id: int | None = None
+    is_dry: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,8 @@ async def act_on_message(reach: Reach, command: Command, ref: Ref, user_id: int 
     wanted = await _wanted(reach.redis, command, found)
     if isinstance(wanted, str):
         return Result(ref.id, Verdict.REFUSED, wanted)
+    if command.is_dry:
+        return Result(ref.id, Verdict.WOULD, f"then {_said(*wanted)}")
     await _archive(reach, command, found, ref, user_id)
     one, into = wanted
     try:

@@ -216,9 +216,9 @@ def _queued(seen: _Seen) -> Iterator[Reason]:
             "no_worker", f"no live worker serves {queue}: start one (`python -m worker.main --queues {queue}`)"
         )
     if seen.place == "ready":
-        before = f"{seen.number} messages are before it" if seen.number else "it is the next"
+        before = f"{seen.number} message{'s' * (seen.number > 1)} before it" if seen.number else "it is the next"
         facts = {"before": seen.number, "workers": len(serving)}
-        yield Reason("behind_others", f"{before} in {queue}, which {len(serving)} workers serve", facts)
+        yield Reason("behind_others", f"{before} in {queue}; live workers that serve it: {len(serving)}", facts)
     elif seen.place == "claimed":
         said = f"worker {seen.holder} has taken it and is about to begin it"
         yield Reason("taken", said, {"worker": seen.holder})
@@ -227,7 +227,7 @@ def _queued(seen: _Seen) -> Iterator[Reason]:
     else:
         yield Reason("message_missing", "no message of it is on Redis: a sweep rings it again within seconds")
     if seen.row["losses"]:
-        said = f"{seen.row['losses']} workers died with it: it runs alone, once a worker has nothing else to do"
+        said = f"workers that died with it: {seen.row['losses']}; it runs alone, once one has nothing else to do"
         yield Reason("runs_alone", said, {"losses": seen.row["losses"]})
 
 

@@ -110,3 +110,9 @@ async def audited(database: Database) -> list[tuple[Any, ...]]:
     query = "SELECT actor, action, resource_type, resource_id, user_id, changes FROM audit_logs ORDER BY id"
     async with database.reading(None) as session:
         return [tuple(one) for one in await session.execute(text(query))]
+
+
+async def stored(bells: Bells, key: str, message_id: str) -> bytes:
+    """Return what a hash keeps of a message, nothing when it keeps none."""
+    found = await bells.redis.hget(key, message_id)
+    return found.encode() if isinstance(found, str) else found or b""

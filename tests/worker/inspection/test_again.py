@@ -17,7 +17,9 @@ from tests.worker.inspection.makings import (
     row,
     stock_dead,
     stock_ready,
+    stored,
 )
+from worker.bells.calls import text as text_of
 from worker.bells.keys import dead_errors_key, dead_key, dead_messages_key, messages_key, ready_key, waiting_key
 from worker.bells.ringing import Bells
 from worker.inspection.acting import act, resolve
@@ -148,13 +150,13 @@ async def test_doing_again_bypasses_neither_a_deadline_nor_a_halt(
 
 async def test_a_dead_letter_is_archived_before_it_is_deleted(database: Database, bells: Bells, asha: Person) -> None:
     bell = await dead(database, bells, asha)
-    stored = await bells.redis.hget(dead_messages_key("orders"), message_id(bell))
+    message = await stored(bells, dead_messages_key("orders"), message_id(bell))
     [result] = await _act(database, bells, Action.DELETE, bell.execution_id)
     assert result.verdict is Verdict.DONE
     assert await bells.redis.zcard(dead_key("orders")) == 0
     [(_, action, kind, id_, user_id, changes)] = await audited(database)
     assert (action, kind, id_, user_id) == ("delete", "execution", bell.execution_id, asha.user_id)
-    assert changes["message"].encode() == stored
+    assert changes["message"].encode() == message
     [late] = await _act(database, bells, Action.DELETE, bell.execution_id)
     assert late.verdict is Verdict.LOST
 
@@ -173,11 +175,11 @@ async def test_a_dead_letter_without_an_execution_is_ready_again_under_another_i
 ) -> None:
     await stock_dead(bells, "abc", error='{"error":"no actor mail","at":1}')
     [result] = await _act(database, bells, Action.REQUEUE, "abc")
-    [id_] = await bells.redis.lrange(ready_key("orders"), 0, -1)
-    message = fields_of(await bells.redis.hget(messages_key("orders"), id_) or b"")
-    assert (result.verdict, result.facts["message_id"]) == (Verdict.DONE, id_.decode())
-    assert id_ != b"abc"
-    assert message["options"] == {"redis_message_id": id_.decode(), "retries": 0}
+    [id_] = map(text_of, await bells.redis.lrange(ready_key("orders"), 0, -1))
+    message = fields_of(await stored(bells, messages_key("orders"), id_))
+    assert (result.verdict, result.facts["message_id"]) == (Verdict.DONE, id_)
+    assert id_ != "abc"
+    assert message["options"] == {"redis_message_id": id_, "retries": 0}
     assert (message["message_id"], message["args"]) == ("m-abc", ["a"])
     assert await bells.redis.exists(dead_key("orders"), dead_messages_key("orders"), dead_errors_key("orders")) == 0
     [(_, action, kind, id_of, _, changes)] = await audited(database)
@@ -209,7 +211,7 @@ async def test_a_message_without_an_execution_can_be_postponed_run_moved_killed_
     assert (run.verdict, await bells.redis.lrange(ready_key("default"), 0, -1)) == (Verdict.DONE, [b"s"])
     [killed] = await _act(database, bells, Action.KILL, "s", group=Group.QUEUES)
     assert (killed.verdict, await bells.redis.zcard(dead_key("default"))) == (Verdict.DONE, 1)
-    assert (await bells.redis.hget(dead_errors_key("default"), "s") or b"").startswith(b'{"error":"killed by asha"')
+    assert (await stored(bells, dead_errors_key("default"), "s")).startswith(b'{"error":"killed by asha"')
     [deleted] = await _act(database, bells, Action.DELETE, "s")
     assert deleted.verdict is Verdict.DONE
     assert [action for _, action, *_ in await audited(database)] == ["edit", "edit", "run", "kill", "delete"]

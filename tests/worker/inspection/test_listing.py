@@ -13,7 +13,7 @@ from worker.bells.keys import dead_key, dead_messages_key, waiting_key, waiting_
 from worker.bells.ringing import Bells
 from worker.inspection import listing
 from worker.inspection.acting import select
-from worker.inspection.listing import BadCursorError, Page
+from worker.inspection.listing import BadCursorError, Entry, Page
 from worker.inspection.reach import Reach, Wish
 from worker.inspection.results import Group
 from worker.wire import encode, message_id
@@ -54,7 +54,8 @@ async def test_pages_of_ten_thousand_meet_without_gap_or_repeat(
 ) -> None:
     keys = {"waiting": (waiting_key, waiting_messages_key), "dead": (dead_key, dead_messages_key)}
     made = await _ten_thousand(database, bells, *(key("default") for key in keys[kind]))
-    reach, seen, cursor = reach_of(database, bells), [], None
+    reach, cursor = reach_of(database, bells), None
+    seen: list[Entry] = []
     order = sort.replace("due", "died") if kind == "dead" else sort
     for _ in range(MANY // 3000 + 1):
         look = listing.retries if kind == "waiting" else listing.dead
