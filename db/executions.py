@@ -26,6 +26,10 @@ from trading.orders import LIVE
 STATUSES = ("waiting", "queued", "running", "retrying", "success", "failed", "skipped", "cancelled")
 UNFINISHED = ("waiting", "queued", "running", "retrying")
 
+# Conditions on an alias. What is not over is in one of these parts, each of which has an index; `is_open` has none.
+OPEN = "({0}.is_waiting OR {0}.is_ringable OR {0}.is_retrying OR ({0}.is_open AND {0}.rung_at IS NOT NULL))"
+RUNNING = "{0}.is_open AND {0}.rung_at IS NOT NULL AND {0}.status = 'running'"
+
 EXECUTION_IDS = DatabaseSequence("service_task_execution_id_seq", metadata=Base.metadata)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.executions import OPEN, RUNNING
+
 Row = Mapping[str, Any]
 
 # filter -> its condition. A statement holds only those that were asked for, so that each keeps its index.
@@ -17,6 +19,15 @@ _EXECUTION_FILTERS = {
     "first": "e.scheduled_for >= :first",
     "last": "e.scheduled_for < :last",
     "before_slot": "(e.scheduled_for, e.id) < (:before_slot, :before)",
+}
+# Each part of what is open has its own index, and so has what failed.
+_PARTS = {
+    "failed": "e.is_failure",
+    "cancelled": "e.is_failure",
+    "waiting": "e.is_waiting",
+    "retrying": "e.is_retrying",
+    "running": RUNNING.format("e"),
+    "queued": OPEN.format("e"),
 }
 _EXECUTIONS = """
     SELECT e.id, e.task_name, e.scheduled_for, u.email, e.account_id, e.subject, e.status, e.attempt, e.losses,
@@ -116,7 +127,8 @@ class LookupRepository:
 
     async def executions(self, limit: int, **wanted: object) -> list[Row]:
         """Return executions, newest slot first. wanted: user_id, task, status, first, last, before_slot with before."""
-        return await self._page(_EXECUTIONS, _EXECUTION_FILTERS, limit, wanted)
+        part = _PARTS.get(str(wanted.get("status")), "true")
+        return await self._page(_EXECUTIONS.replace("WHERE", f"WHERE {part} AND"), _EXECUTION_FILTERS, limit, wanted)
 
     async def orders(self, limit: int, **wanted: object) -> list[Row]:
         """Return orders, newest first. wanted: user_id, status, symbol, before (an id)."""

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.executions import OPEN, RUNNING
 from db.needs import MET, NEEDS
 from trading.orders import LIVE
 
@@ -54,7 +55,8 @@ _QUEUED = text(
     SELECT queue, count(*) AS executions, min(id) AS oldest_id,
            min(coalesce(rung_at, created_at)) AS oldest_since
     FROM service_task_execution e
-    WHERE is_open AND status IN ('queued', 'retrying') AND scheduled_for <= market_now() AND {_MINE.format("e.user_id")}
+    WHERE {OPEN.format("e")} AND status IN ('queued', 'retrying') AND scheduled_for <= (SELECT market_now())
+      AND {_MINE.format("e.user_id")}
     GROUP BY queue ORDER BY queue
     """
 )
@@ -74,13 +76,14 @@ _SCHEDULERS = text(
 )
 
 _WORKERS = text(
-    """
+    f"""
     SELECT name, queues, extract(epoch FROM lease_until - now())::float8 AS lease_seconds,
            CASE WHEN gone_at IS NOT NULL
                 THEN greatest(extract(epoch FROM now() - gone_at), 0)::float8 END AS gone_seconds,
-           (SELECT count(*) FROM service_task_execution e
-            WHERE e.is_open AND e.status = 'running' AND e.worker = w.name) AS running
-    FROM worker_processes w
+           coalesce(r.running, 0) AS running
+    FROM worker_processes w LEFT JOIN (
+        SELECT e.worker, count(*) AS running FROM service_task_execution e
+        WHERE {RUNNING.format("e")} GROUP BY e.worker) r ON r.worker = w.name
     WHERE ended_at IS NULL AND lease_until > now() - interval '1 hour' ORDER BY name
     """
 )

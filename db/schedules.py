@@ -287,7 +287,9 @@ class ScheduleRepository:
         """Return the earliest moment at which a schedule or a queued follow-up becomes due."""
         query = text(
             "SELECT least((SELECT min(next_due_at) FROM schedules WHERE enabled AND isfinite(next_due_at)), "
-            "(SELECT min(scheduled_for) FROM service_task_execution WHERE is_ringable)) AS at"
+            # Of the few that are not rung the earliest; not of all in their order the first that is not rung.
+            "(SELECT min(e.scheduled_for) FROM (SELECT scheduled_for FROM service_task_execution "
+            "WHERE is_ringable OFFSET 0) e)) AS at"
         )
         moment: datetime | None = (await self.session.execute(query)).scalar_one()
         return moment

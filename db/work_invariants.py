@@ -3,6 +3,8 @@
 `:since_at` is the first moment of market time that is looked at, `:first_id` the first execution.
 """
 
+from db.executions import OPEN, RUNNING
+
 # The schema itself forbids doubles; what is checked is that it still does. A look at the rows would read them all.
 _UNIQUE = (
     "uq_service_task_execution_identity", "uq_positions_open", "uq_orders_live_side", "uq_orders_account_id_intent_key",
@@ -16,7 +18,7 @@ _LIVE_SERVICE = "EXISTS (SELECT FROM service_status WHERE service_running) AND N
 _OWNED = (
     ("orders", "id", "r.session_day >= :since"),
     ("positions", "id", "r.closed_at IS NULL"),
-    ("service_task_execution", "id", "r.is_open"),
+    ("service_task_execution", "id", OPEN.format("r")),
     ("schedule_subscriptions", "id", "true"),
     ("paper_books", "account_id", "true"),
     ("cash_entries", "id", "r.kind = 'deposit'"),
@@ -42,19 +44,20 @@ WORK_INVARIANTS: tuple[tuple[str, str, str], ...] = (
     (
         "executions_end",
         "an execution is past its deadline or its time limit and not over: is a scheduler running?",
-        """
-        SELECT id AS execution_id, task_name, account_id, status, useful_until, executed_at FROM service_task_execution
-        WHERE is_open
-          AND ((status <> 'running' AND useful_until < market_now() - interval '30 min'
+        f"""
+        SELECT id AS execution_id, task_name, account_id, status, useful_until, executed_at
+        FROM service_task_execution e
+        WHERE {OPEN.format("e")}
+          AND ((status <> 'running' AND useful_until < (SELECT market_now()) - interval '30 min'
                 AND created_at < now() - interval '10 min')
                OR (status = 'running' AND executed_at < now() - interval '2 hours'))""",
     ),
     (
         "what_runs_is_held",
         "an execution runs in a worker whose lease is over: no sweep took it back, start a scheduler",
-        """
+        f"""
         SELECT e.id AS execution_id, e.task_name, e.worker, e.executed_at FROM service_task_execution e
-        WHERE e.is_open AND e.status = 'running' AND e.executed_at < now() - interval '15 seconds' AND NOT EXISTS (
+        WHERE {RUNNING.format("e")} AND e.executed_at < now() - interval '15 seconds' AND NOT EXISTS (
             SELECT FROM worker_processes w WHERE w.name = e.worker AND w.ended_at IS NULL
               AND coalesce(w.gone_at, w.lease_until) > now() - interval '15 seconds')""",
     ),

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Created, Moment
+from db.executions import RUNNING
 
 # Postgres keeps 63 bytes of what a connection calls itself.
 _LONGEST_NAME = 56
@@ -58,9 +59,8 @@ _LOCK = text(
 )
 _END = text(
     "UPDATE worker_processes p SET ended_at = now() WHERE p.name = ANY(CAST(:names AS text[])) AND p.ended_at IS NULL "
-    "AND NOT EXISTS (SELECT FROM service_task_execution e "
-    "WHERE e.is_open AND e.rung_at IS NOT NULL AND e.status = 'running' AND e.worker = p.name) "
-    "RETURNING p.name"
+    "AND p.name <> ALL (ARRAY(SELECT DISTINCT e.worker FROM service_task_execution e "
+    f"WHERE {RUNNING.format('e')} AND e.worker = ANY(CAST(:names AS text[])))) RETURNING p.name"
 )
 # A frozen process leaves its transactions open, and with them the rows it holds: who is dead loses them.
 _CUT = text(
@@ -71,10 +71,10 @@ _CUT = text(
     """
 )
 _OVERDUE = text(
-    """
+    f"""
     SELECT DISTINCT e.worker FROM service_task_execution e
     JOIN unnest(CAST(:tasks AS text[]), CAST(:seconds AS float8[])) AS t(task_name, seconds) USING (task_name)
-    WHERE e.is_open AND e.rung_at IS NOT NULL AND e.status = 'running' AND e.worker = ANY(CAST(:names AS text[]))
+    WHERE {RUNNING.format("e")} AND e.worker = ANY(CAST(:names AS text[]))
       AND e.executed_at < now() - make_interval(secs => t.seconds)
     """
 )

@@ -21,6 +21,7 @@ from db.decisions import DecisionRepository
 from db.error_logs import ErrorLogRepository
 from db.executions import Bell, Execution, FollowUp, ServiceTaskRepository
 from db.hand_backs import HandBackRepository
+from db.healings import HealingRepository
 from db.histories import HistoryRepository
 from db.lookups import LookupRepository
 from db.losses import LossRepository
@@ -32,9 +33,11 @@ from db.pnl import DayTrades, PnlRepository
 from db.positions import FillRepository, PositionRepository
 from db.reentries import FilledRung, ReentryRepository, Rung
 from db.retention import RetentionRepository
+from db.rings import RingRepository, Walk
 from db.schedules import ScheduleRepository, Slot
 from db.service_logs import ServiceLogRepository
 from db.service_status import ServiceStatusRepository
+from db.shares import Place, ShareRepository
 from db.signals import Analysis, SignalRepository
 from db.sweeps import SweepRepository
 from db.training_jobs import MLTrainingJobRepository
@@ -55,6 +58,8 @@ USER, ACCOUNT, DAY = 25, 25, date(2024, 1, 9)
 # An account's newest live order and newest failed one, and a filled one; the account's open position.
 LIVE, FAILED, FILLED, HELD = ORDERS - 75, ORDERS - 275, 2025, 9525
 RUNNING, QUEUED = IN_SLOT // 2 + 25, IN_SLOT - 75
+# Whose executions wait for room.
+BEHIND = 50
 
 _AT = datetime(2024, 1, 9, 11, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
@@ -108,9 +113,17 @@ async def _fan_out(session: AsyncSession) -> None:
     repository = ScheduleRepository(session)
     slot = Slot(9, "order_sync", "orders", SLOT + _HOUR, DAY, SLOT + _HOUR, _AT, None)
     for condition in (None, "has_live_order", "has_failed_order", "has_open_position"):
-        await repository.fan_out(slot, "account", condition, 0, 50)
-    await repository.fan_out(slot, "parameters", None, 0, 50)
-    await repository.fan_out(slot, "shared", "prices_missing", 0, 50)
+        await repository.fan_out(slot, "account", condition, 0, 50, 8)
+    await repository.fan_out(slot, "parameters", None, 0, 50, 8)
+    await repository.fan_out(slot, "shared", "prices_missing", 0, 50, 8)
+
+
+async def _walks(session: AsyncSession) -> None:
+    """Look at pages from a beginning, a middle and the end."""
+    rings = RingRepository(session)
+    for walk in (Walk(), Walk(USER, "orders", QUEUED), Walk(None)):
+        await rings.rung(walk, 0, 500)
+        await rings.unrung(walk, 500)
 
 
 async def _pages(session: AsyncSession) -> None:
@@ -231,11 +244,15 @@ OF_THE_SYSTEM: dict[str, Call] = OF_IMPORTS | {
     "ErrorLogRepository.repeats": lambda s: ErrorLogRepository(s).repeats(SLOT, 20),
     "ErrorLogRepository.resolve": lambda s: ErrorLogRepository(s).resolve("asha", "n", ids=[7], fingerprints=["p7"]),
     "ErrorLogRepository.show": lambda s: ErrorLogRepository(s).show(7),
+    "HealingRepository.record": lambda s: HealingRepository(s).record({"late": (1, None)}),
+    "HealingRepository.since": lambda s: HealingRepository(s).since(_AT, 20),
     "HandBackRepository.hand_back": lambda s: HandBackRepository(s).hand_back(_BELLS, "w1"),
     "HandBackRepository.interrupt": lambda s: HandBackRepository(s).interrupt([_OWN], "w1"),
     "LedgerRepository.claim": lambda s: LedgerRepository(s).claim(_BELLS, "w1"),
     "LedgerRepository.settle": lambda s: LedgerRepository(s).settle([_FAILURE], "w1"),
-    "LedgerRepository.suspects": lambda s: LedgerRepository(s).suspects(_BELLS),
+    "LedgerRepository.notify": lambda s: LedgerRepository(s).notify(),
+    "LedgerRepository.saw": lambda s: LedgerRepository(s).saw([USER]),
+    "LedgerRepository.standings": lambda s: LedgerRepository(s).standings(_BELLS),
     "LookupRepository.execution": lambda s: LookupRepository(s).execution(RUNNING),
     "LookupRepository.executions": _pages,
     "LookupRepository.order": lambda s: LookupRepository(s).order(LIVE),
@@ -260,6 +277,11 @@ OF_THE_SYSTEM: dict[str, Call] = OF_IMPORTS | {
     "RetentionRepository.oldest_slot": lambda s: RetentionRepository(s).oldest_slot(),
     "RetentionRepository.thin": lambda s: RetentionRepository(s).thin(DAY, SLOT - 24 * _HOUR, SLOT, 3, 500),
     "RetentionRepository.thinned_until": lambda s: RetentionRepository(s).thinned_until(),
+    "RingRepository.renew": lambda s: RingRepository(s).renew(_BELLS),
+    "RingRepository.retries": lambda s: RingRepository(s).retries((SLOT, 0), 500),
+    "RingRepository.rung": _walks,
+    "RingRepository.stuck": lambda s: RingRepository(s).stuck(_BELLS),
+    "RingRepository.unrung": _walks,
     "ScheduleRepository.fan_out": _fan_out,
     "ScheduleRepository.next_moment": lambda s: ScheduleRepository(s).next_moment(),
     "ServiceLogRepository.newest": lambda s: ServiceLogRepository(s).newest(SLOT - 24 * _HOUR, 20),
@@ -273,18 +295,21 @@ OF_THE_SYSTEM: dict[str, Call] = OF_IMPORTS | {
         _OWN, "orders", DAY, SLOT, SLOT + _HOUR
     ),
     "ServiceTaskRepository.request": lambda s: ServiceTaskRepository(s).request("train", "ml", "1", SLOT, _AT),
+    "ShareRepository.ring_due": lambda s: ShareRepository(s, 10_000).ring_due(Place(), 100),
+    "ShareRepository.ring_free": lambda s: ShareRepository(s, 10_000).ring_free({(BEHIND, "orders")}),
+    "ShareRepository.ring_next": lambda s: ShareRepository(s, 10_000).ring_next([USER, BEHIND], ["orders", "ml"]),
+    "ShareRepository.ring_shared": lambda s: ShareRepository(s, 8).ring_shared(500),
     "SignalRepository.candidates": lambda s: SignalRepository(s).candidates("dip", "h1", DAY),
     "SignalRepository.newest": lambda s: SignalRepository(s).newest("dip", "h1", DAY),
     "SignalRepository.shares": lambda s: SignalRepository(s).shares("dip", "h1", DAY, [_S1]),
     "SignalRepository.snapshot_version": lambda s: SignalRepository(s).snapshot_version("dip", "h1", DAY),
     "SignalRepository.store": lambda s: SignalRepository(s).store(Analysis("dip", "h1", DAY, "x", {}, {}, None, [])),
     "SweepRepository.busy": lambda s: SweepRepository(s).busy(),
-    "SweepRepository.due": lambda s: SweepRepository(s).due(500),
+    "SweepRepository.end_late": lambda s: SweepRepository(s).end_late(_BELLS),
     "SweepRepository.give_up": lambda s: SweepRepository(s).give_up(),
     "SweepRepository.make_ready": lambda s: SweepRepository(s).make_ready(500),
     "SweepRepository.make_syncs": lambda s: SweepRepository(s).make_syncs(),
     "SweepRepository.outlook": lambda s: SweepRepository(s).outlook(),
-    "SweepRepository.unanswered": lambda s: SweepRepository(s).unanswered(30, 500),
     "UserRepository.add_paper_account": lambda s: UserRepository(s).add_paper_account(USER, "third", DEFAULTS, _AT),
     "UserRepository.sign_up": lambda s: UserRepository(s).sign_up("new@example.in", "n", DEFAULTS, _AT),
     "WorkerRepository.end": lambda s: WorkerRepository(s).end(["dead", "old1"]),
@@ -307,6 +332,8 @@ SMALL: dict[str, str] = OF_BATCHES | {
     "BarRepository.loaded_at": "a row a day",
     "BarRepository.price_day": "a row a day",
     "BarRepository.store_day": "a row a day",
+    "LossRepository.ended": "a row a process of the last weeks",
+    "LossRepository.living": "a row a process of the last weeks",
     "MLTrainingJobRepository.lock": "a row a training",
     "MLTrainingJobRepository.log": "a row a training",
     "MLTrainingJobRepository.repeat": "a row a training",
