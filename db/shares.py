@@ -107,12 +107,23 @@ class ShareRepository:
 
         Waits for whoever counts the same users.
         """
+        return await self.ring_held(await self.hold(user_ids), queues)
+
+    async def hold(self, user_ids: Collection[int], written: Collection[int] = ()) -> list[int]:
+        """Lock the users who have something due that is not rung, and return them.
+
+        written: users whose state this transaction writes too: locked in the same order, or two would wait for each
+        other.
+        """
         asked = await self.session.execute(_BACKLOG, {"user_ids": sorted(user_ids)})
         behind = sorted(asked.scalars())
-        if not behind:
-            return []
-        await self.session.execute(_HOLD, {"user_ids": behind})
-        return await self._ring([(user_id, queue) for user_id in behind for queue in queues])
+        if behind or written:
+            await self.session.execute(_HOLD, {"user_ids": sorted({*behind, *written})})
+        return behind
+
+    async def ring_held(self, user_ids: Sequence[int], queues: Sequence[str]) -> list[Bell]:
+        """Mark as rung what is due and has room of users that are held, oldest first. Returns the bells to ring."""
+        return await self._ring([(user_id, queue) for user_id in user_ids for queue in queues]) if user_ids else []
 
     async def ring_free(self, places: Collection[tuple[int, str]]) -> list[Bell]:
         """Mark as rung what is due of users in queues and has room, oldest first, unless somebody else counts them.

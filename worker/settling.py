@@ -182,8 +182,11 @@ class Settler:
         users = {one.execution.user_id for one in settlements if one.execution.user_id is not None}
         async with self.database.transaction(None) as session:
             ledger = LedgerRepository(session)
+            shares = ShareRepository(session, self.share)
+            failed = {one.execution.user_id for one in settlements if one.error_type is not None}
+            behind = await shares.hold(users, written=users & failed) if users else []
             waits = await ledger.settle(settlements, self.worker)
-            nexts = await ShareRepository(session, self.share).ring_next(users, QUEUES) if users else []
+            nexts = await shares.ring_held(behind, QUEUES)
             await ledger.notify()
         self._seen |= users
         return _Committed(waits, nexts)
