@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import text
 
-from db.claims import LedgerRepository, NoLeaseError, Settlement
+from db.claims import LedgerRepository, NoLeaseError, Settlement, Standing
 from db.configs import UserTradingConfigRepository
 from db.executions import Bell, Execution, Fenced, FollowUp, ServiceTaskRepository
 from db.hand_backs import HandBackRepository
@@ -15,7 +15,8 @@ from db.rings import RingRepository
 from db.shares import Place, ShareRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
-from tests.people import MORNING, person, queued, replay_from, scalar, set_clock, worker
+from tests.people import MORNING, Person, person, queued, replay_from, scalar, set_clock, worker
+from worker.messages import QUEUES
 
 
 async def claim(database: Database, bells: list[Bell], name: str) -> list[Execution]:
@@ -27,6 +28,28 @@ async def claim(database: Database, bells: list[Bell], name: str) -> list[Execut
 async def settle(database: Database, settlement: Settlement) -> dict[int, float | None]:
     async with database.transaction(None) as session:
         return await LedgerRepository(session).settle([settlement], "w1")
+
+
+async def standing(database: Database, bell: Bell) -> Standing:
+    async with database.transaction(None) as session:
+        [found] = (await LedgerRepository(session).standings([bell])).values()
+    return found
+
+
+async def ring_next(database: Database, who: Person, share: int = 8) -> list[Bell]:
+    """Ring what is due of a user and has room, as who settles does."""
+    async with database.transaction(None) as session:
+        return await ShareRepository(session, share).ring_next([who.user_id], QUEUES)
+
+
+async def unrung(database: Database, who: Person, count: int) -> list[Bell]:
+    """Queue executions of a user that nobody has rung."""
+    bells = [await queued(database, "order_sync", who, subject=str(number)) for number in range(count)]
+    async with database.transaction(None) as session:
+        await session.execute(
+            text("UPDATE service_task_execution SET rung_at = NULL WHERE user_id = :id"), {"id": who.user_id}
+        )
+    return bells
 
 
 async def due(database: Database, share: int = 8) -> list[Bell]:
@@ -64,7 +87,8 @@ async def test_what_is_late_ends_skipped_with_the_reason_and_never_runs(database
     bell, name = await queued(database, "prices"), await worker(database)
     async with database.transaction(None) as session:
         await session.execute(text("UPDATE service_task_execution SET useful_until = :at"), {"at": MORNING})
-    assert await claim(database, [bell], name) == []
+    async with database.transaction(None) as session:
+        assert await LedgerRepository(session).claim([bell], name) == ([], {f"{bell.execution_id}.1"})
     assert str(await scalar(database, "SELECT status || ' ' || reason FROM service_task_execution")).startswith(
         "skipped late"
     )
@@ -130,6 +154,55 @@ async def test_follow_ups_are_rung_when_they_are_due_in_market_time(database: Da
     assert await due(database) == []
     await set_clock(database, later)
     assert [bell.scheduled_for for bell in await due(database)] == [later]
+
+
+async def test_what_has_ended_is_told_with_no_wait_and_what_was_not_held_is_not_told(database: Database) -> None:
+    bells = [await queued(database, "prices", subject=str(number)) for number in range(2)]
+    ended, other = await claim(database, bells, await worker(database))
+    async with database.transaction(None) as session:
+        both = [Settlement(ended, "success", 0.1), Settlement(replace(other, generation=7), "success", 0.1)]
+        assert await LedgerRepository(session).settle(both, "w1") == {ended.id: None}
+    assert await settle(database, Settlement(ended, "failed", 0.1)) == {}
+
+
+async def test_of_a_user_no_more_than_the_share_of_a_queue_is_rung_oldest_first(database: Database) -> None:
+    asha, ravi = await person(database), await person(database, "ravi")
+    bells = await unrung(database, asha, 5)
+    await unrung(database, ravi, 1)
+    assert await ring_next(database, asha, 2) == bells[:2]
+    assert await ring_next(database, asha, 2) == []
+    [held] = await claim(database, [bells[1]], await worker(database))
+    assert await ring_next(database, asha, 2) == [], "one that runs keeps its place"
+    await settle(database, Settlement(held, "success", 0.1))
+    assert await ring_next(database, asha, 2) == [bells[2]]
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution WHERE rung_at IS NOT NULL") == 3
+
+
+async def test_a_retry_that_waits_takes_no_place_of_its_users_share(database: Database) -> None:
+    asha = await person(database)
+    bells = await unrung(database, asha, 2)
+    [first] = await ring_next(database, asha, 1)
+    [held] = await claim(database, [first], await worker(database))
+    await settle(database, Settlement(held, "retrying", 0.1, error_type="Retry", error="away", backoff_seconds=3600))
+    assert await ring_next(database, asha, 1) == [bells[1]]
+
+
+async def test_many_who_ring_the_next_of_one_user_at_once_never_pass_the_share(database: Database) -> None:
+    asha = await person(database)
+    await unrung(database, asha, 20)
+    rung = await asyncio.gather(*(ring_next(database, asha, 3) for _ in range(4)))
+    assert sorted(len(bells) for bells in rung) == [0, 0, 0, 3]
+
+
+async def test_why_a_bell_won_nothing_is_told_apart(database: Database) -> None:
+    free, running, over = [await queued(database, "prices", subject=str(number)) for number in range(3)]
+    held = await claim(database, [running, over], await worker(database))
+    await settle(database, Settlement(held[1], "success", 0.1))
+    assert await standing(database, free) == Standing("queued", is_claimable=True, is_suspect=False)
+    assert await standing(database, replace(free, generation=2)) == Standing("queued", False, False)
+    assert await standing(database, running) == Standing("running", False, False)
+    assert await standing(database, over) == Standing("success", False, False)
+    assert await standing(database, replace(free, execution_id=10**6)) == Standing(None, False, False)
 
 
 async def test_work_taken_back_fences_the_worker_that_held_it(database: Database) -> None:
