@@ -15,7 +15,7 @@ from dramatiq.middleware import MiddlewareError, SkipMessage
 from db.claims import Settlement
 from db.executions import Fenced
 from worker.ledger import Held, Ledger
-from worker.outcome import skipped
+from worker.outcome import Outcome, skipped
 from worker.queue.actor import StepActor, step_hooks
 from worker.record import TimedOut
 
@@ -107,6 +107,7 @@ class Runner:
         proxy, execution, recorder = MessageProxy(work.message), work.held.execution, self.ledger.recorder
         actor = _actor(self.broker, work)
         error: BaseException | None = None
+        outcome: Outcome | None = None
         settlement: Settlement | None = None
         work.since, began = time.monotonic(), time.perf_counter()
         try:
@@ -125,7 +126,7 @@ class Runner:
             error = raised
         if error is not None and not isinstance(error, Fenced | asyncio.CancelledError):
             settlement = recorder.error(execution, error, time.perf_counter() - began)
-        self._after("process_message", proxy, exception=error)
+        self._after("process_message", proxy, result=outcome if error is None else None, exception=error)
         if isinstance(error, asyncio.CancelledError):
             raise error
         return settlement
