@@ -14,7 +14,7 @@ from uuid import uuid4
 from dramatiq import Message
 from redis.asyncio import Redis
 
-from ops.bench.queue_world import LOOK_SECONDS, STUCK_SECONDS, World, until
+from ops.bench.queue_world import LOOK_SECONDS, STUCK_SECONDS, World
 from ops.bench.report import BenchError
 
 # The database of Redis where messages wait.
@@ -75,7 +75,7 @@ async def empty(world: World, messages: str, name: str, pause: float = LOOK_SECO
     async def gone() -> bool:
         return bool(await world.redis.hlen(messages) == 0)
 
-    await until(gone, STUCK_SECONDS, f"{name} did not come to its end", pause)
+    await world.until(gone, STUCK_SECONDS, f"{name} did not come to its end", pause)
 
 
 async def lay_stock(world: World, ready: str, messages: str, queue: str, actor: str, count: int) -> None:

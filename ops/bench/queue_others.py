@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ops.bench.queue_contender import ASIDE, move
-from ops.bench.queue_world import PROCESSES, STUCK_SECONDS, THREADS, World, until
+from ops.bench.queue_world import PROCESSES, STUCK_SECONDS, THREADS, World
 from ops.bench.report import BenchError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class CeleryPeer:
         async def over() -> bool:
             return await self._done() >= self._laid
 
-        await until(over, STUCK_SECONDS, "celery did not come to its end", _LOOK_SECONDS)
+        await self.world.until(over, STUCK_SECONDS, "celery did not come to its end", _LOOK_SECONDS)
 
     async def _done(self) -> int:
         [table] = await self.world.rows(_CELERY_TABLE)
@@ -134,7 +134,7 @@ class ProcrastinatePeer:
             [left] = await self.world.rows(_PROCRASTINATE_LEFT)
             return not left.any
 
-        await until(over, STUCK_SECONDS, "procrastinate did not come to its end", _LOOK_SECONDS)
+        await self.world.until(over, STUCK_SECONDS, "procrastinate did not come to its end", _LOOK_SECONDS)
         [found] = await self.world.rows(_PROCRASTINATE_DONE)
         if found.done != self._laid:
             raise BenchError(f"of {self._laid} jobs {found.done} succeeded")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from db.executions import Bell
 from ops.bench.queue_child import NOOP, PLAIN, STEP, TASK
 from ops.bench.queue_contender import aside, empty, lay_stock, move
-from ops.bench.queue_world import LOOK_SECONDS, PROCESSES, STUCK_SECONDS, THREADS, World, until
+from ops.bench.queue_world import LOOK_SECONDS, PROCESSES, STUCK_SECONDS, THREADS, World
 from ops.bench.report import BenchError
 from ops.doors import Door
 from worker.bells.keys import messages_key, ready_key
@@ -74,7 +74,7 @@ class Ours:
         size = ["--processes", str(self.processes), "--threads", str(self.threads)]
         command = ["python", "-m", "ops.bench.queue_workers", "--queues", QUEUE, *size]
         async with self.world.running(self.name, command, self.settings) as self.door:
-            await until(self._is_warm, STUCK_SECONDS, "not every worker process of ours takes work", LOOK_SECONDS)
+            await self.world.until(self._is_warm, STUCK_SECONDS, "not every worker process of ours takes work")
             yield
 
     async def _is_warm(self) -> bool:
@@ -129,7 +129,7 @@ class Ours:
         async def over() -> bool:
             return len(await self.began(subject)) == count
 
-        await until(over, STUCK_SECONDS, f"of {count} executions {subject} not all came to their end", 0.1)
+        await self.world.until(over, STUCK_SECONDS, f"of {count} executions {subject} not all came to their end", 0.1)
         return await self.began(subject)
 
     async def cancel(self) -> None:

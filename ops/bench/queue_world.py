@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ Told = Callable[[str], None]
 PROCESSES, THREADS = 2, 8
 # Months before this one that hold the old executions.
 OLD_MONTHS = 4
-BOOT_SECONDS, STUCK_SECONDS = 60.0, 120.0
+BOOT_SECONDS, STUCK_SECONDS = 60.0, 300.0
 LOOK_SECONDS = 0.01
 _BOOT_LOOK_SECONDS = 0.1
 
@@ -62,7 +62,7 @@ _OLD = f"""
 
 @dataclass(slots=True)
 class World:
-    """Servers that are ready. folder: for logs. environment: what every process here is told."""
+    """Servers that are ready. folder: for logs. environment: what every process here is told. doors: that run."""
 
     servers: Servers
     folder: Path
@@ -70,6 +70,7 @@ class World:
     database: Database
     redis: Redis
     users: int
+    doors: list[Door] = field(default_factory=list)
 
     async def rows(self, query: str, **values: Any) -> Sequence[Row[Any]]:
         """Run a statement in a transaction of the system. Returns its rows."""
@@ -81,24 +82,42 @@ class World:
     async def running(
         self, name: str, command: Sequence[str], settings: Mapping[str, str], told: tuple[bytes, int] | None = None
     ) -> AsyncIterator[Door]:
-        """Run processes until the context ends. Raises BenchError when they end at their start.
+        """Run processes until the context ends. Raises BenchError when they end before.
 
         settings: added to their environment. told: what they say when they are up, and how often; None: not waited for.
         """
-        door, log = Door(name, command, {**self.environment, **settings}), self.folder / f"{name}.log"
+        door, log = Door(name, command, {**self.environment, **settings}), self._log(name)
 
         async def is_up() -> bool:
-            if door.ended() is not None:
-                raise BenchError(f"{name} ended at its start: {last_words(log.read_bytes())} (all of it in {log})")
             return told is None or log.read_bytes().count(told[0]) >= told[1]
 
         try:
             with log.open("wb") as output:
                 door.start(output)
-            await until(is_up, BOOT_SECONDS, f"{name} did not start; its log is {log}", _BOOT_LOOK_SECONDS)
+            self.doors.append(door)
+            await self.until(is_up, BOOT_SECONDS, f"{name} did not start; its log is {log}", _BOOT_LOOK_SECONDS)
             yield door
         finally:
             stop_all([door])
+            self.doors = [one for one in self.doors if one is not door]
+
+    async def until(
+        self, happened: Callable[[], Awaitable[bool]], seconds: float, otherwise: str, pause: float = LOOK_SECONDS
+    ) -> None:
+        """Wait for a condition. Raises BenchError after so many seconds, or when a process ended that should run."""
+        limit = time.monotonic() + seconds
+        while not await happened():
+            for door in self.doors:
+                if (code := door.ended()) is not None:
+                    log = self._log(door.name)
+                    said = last_words(log.read_bytes())
+                    raise BenchError(f"{door.name} ended with code {code}: {said} (all of it in {log})")
+            if time.monotonic() > limit:
+                raise BenchError(otherwise)
+            await asyncio.sleep(pause)
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
 
 
 @asynccontextmanager
@@ -119,15 +138,6 @@ async def open_world(servers: Servers, folder: Path, users: int, old_rows: int, 
     finally:
         await redis.aclose()
         await database.close()
-
-
-async def until(happened: Callable[[], Awaitable[bool]], seconds: float, otherwise: str, pause: float) -> None:
-    """Wait for a condition. Raises BenchError after so many seconds."""
-    limit = time.monotonic() + seconds
-    while not await happened():
-        if time.monotonic() > limit:
-            raise BenchError(otherwise)
-        await asyncio.sleep(pause)
 
 
 async def _sign_up(database: Database, users: int) -> None:
