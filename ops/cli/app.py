@@ -13,6 +13,7 @@ from ops.cli import (
     market_commands,
     ml_commands,
     people_commands,
+    queue_commands,
     record_commands,
 )
 from ops.cli import options as o
@@ -31,6 +32,11 @@ app = typer.Typer(
 app.add_typer(record_commands.executions, name="executions")
 app.add_typer(record_commands.orders, name="orders")
 app.add_typer(record_commands.positions, name="positions")
+app.add_typer(queue_commands.queues, name="queues")
+app.add_typer(queue_commands.workers, name="workers")
+app.add_typer(queue_commands.retries, name="retries")
+app.add_typer(queue_commands.dead, name="dead")
+app.command("why-waiting", no_args_is_help=True)(queue_commands.why_waiting)
 app.add_typer(people_commands.users, name="users")
 app.add_typer(people_commands.accounts, name="accounts")
 app.add_typer(config_commands.config, name="config")
