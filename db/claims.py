@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import EXCHANGE
-from db.executions import Bell, Execution
+from db.executions import ANY_DUE, ANY_WAITING, Bell, Execution
 
 # Schedulers wait on this channel; a notification carries nothing, the rows say it all.
 SETTLED_CHANNEL = "muhurat_settled"
@@ -114,8 +114,7 @@ _SETTLE = text(
 _NOTIFY = text(
     f"""
     SELECT pg_notify('{SETTLED_CHANNEL}', '')
-    WHERE EXISTS (SELECT FROM market_clock) OR EXISTS (SELECT FROM service_task_execution WHERE is_waiting)
-       OR EXISTS (SELECT FROM service_task_execution WHERE is_ringable AND scheduled_for <= (SELECT market_now()))
+    WHERE EXISTS (SELECT FROM market_clock) OR {ANY_WAITING} OR {ANY_DUE}
     """
 )
 

@@ -29,6 +29,13 @@ UNFINISHED = ("waiting", "queued", "running", "retrying")
 # Conditions on an alias. What is not over is in one of these parts, each of which has an index; `is_open` has none.
 OPEN = "({0}.is_waiting OR {0}.is_ringable OR {0}.is_retrying OR ({0}.is_open AND {0}.rung_at IS NOT NULL))"
 RUNNING = "{0}.is_open AND {0}.rung_at IS NOT NULL AND {0}.status = 'running'"
+# Whether there is any, asked in the order of its index: EXISTS would let the planner look for the first one through all
+# that is over, whenever its statistics are of an hour when there were many.
+_ANY = "(SELECT true FROM service_task_execution WHERE {} ORDER BY {} LIMIT 1) IS NOT NULL"
+ANY_WAITING = _ANY.format("is_waiting", "id")
+ANY_RETRYING = _ANY.format("is_retrying", "next_attempt_at, id")
+ANY_RUNG = _ANY.format("is_open AND rung_at IS NOT NULL", "user_id, queue, id")
+ANY_DUE = _ANY.format("is_ringable AND scheduled_for <= (SELECT market_now())", "user_id, queue, id")
 
 EXECUTION_IDS = DatabaseSequence("service_task_execution_id_seq", metadata=Base.metadata)
 

@@ -1,4 +1,7 @@
-"""Executions that a living process gives back before they ended: what it never began, and what it cannot finish."""
+"""Executions that a living process gives back before they ended: what it never began, and what it cannot finish.
+
+They come back with `rung_at` empty: who rings them next does so within their user's share.
+"""
 
 from collections.abc import Sequence
 
@@ -14,8 +17,13 @@ _HAND_BACK = text(
     SET status = 'queued', generation = e.generation + 1, attempt = e.attempt - 1, worker = NULL, rung_at = NULL
     FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
          AS w(scheduled_for, id, generation)
-    WHERE e.scheduled_for = w.scheduled_for AND e.id = w.id AND e.generation = w.generation AND e.status = 'running'
-      AND e.worker = :worker
+    CROSS JOIN LATERAL (
+        -- One by one, by key, in the order of the ids, as everywhere: so no two can wait for each other.
+        SELECT e.scheduled_for, e.id FROM service_task_execution e
+        WHERE e.scheduled_for = w.scheduled_for AND e.id = w.id AND e.generation = w.generation
+          AND e.status = 'running' AND e.worker = :worker
+        FOR UPDATE OF e) held
+    WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id
     """
 )
 

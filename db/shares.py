@@ -17,8 +17,9 @@ _BELL = "e.task_name, e.queue, e.scheduled_for, e.id, e.generation"
 _BACKLOG = text(
     """
     SELECT DISTINCT u.user_id FROM unnest(CAST(:user_ids AS bigint[])) AS u(user_id)
-    WHERE EXISTS (SELECT FROM service_task_execution e
-                  WHERE e.user_id = u.user_id AND e.is_ringable AND e.scheduled_for <= (SELECT market_now()))
+    WHERE (SELECT true FROM service_task_execution e
+           WHERE e.user_id = u.user_id AND e.is_ringable AND e.scheduled_for <= (SELECT market_now())
+           ORDER BY e.user_id, e.queue, e.id LIMIT 1)
     """
 )
 # Who counts a user's share holds this lock, so that two never let the same place be taken twice. What is counted under

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.claims import bell_keys
-from db.executions import Bell
+from db.executions import ANY_DUE, ANY_RETRYING, ANY_RUNG, ANY_WAITING, Bell
 from db.needs import MET, NEEDS
 
 _NOW = "(SELECT market_now())"
@@ -34,6 +34,11 @@ _READY = text(
     """
 )
 
+_WAITING = text(
+    "SELECT max(id) AS last, count(*) AS seen FROM (SELECT id FROM service_task_execution "
+    "WHERE is_waiting AND id > :after ORDER BY id LIMIT :chunk) e"
+)
+
 _HOPELESS = text(
     f"""
     UPDATE service_task_execution SET status = 'skipped', finished_at = now(), reason = hopeless.reason
@@ -47,7 +52,7 @@ _HOPELESS = text(
                    bool_or(NOT n.repeats AND {MET.format(status="d.status IN ('failed', 'skipped', 'cancelled')")}
                            AND NOT {MET.format(status=_LIVE)}) AS over
             FROM {NEEDS} WHERE NOT {MET.format(status="d.status = 'success'")}) missing
-        WHERE e.is_waiting AND (e.useful_until < {_NOW} OR missing.over)
+        WHERE e.is_waiting AND e.id > :after AND e.id <= :until AND (e.useful_until < {_NOW} OR missing.over)
         ORDER BY e.id FOR UPDATE OF e SKIP LOCKED) hopeless
     WHERE service_task_execution.scheduled_for = hopeless.scheduled_for AND service_task_execution.id = hopeless.id
     RETURNING service_task_execution.id
@@ -78,7 +83,8 @@ _SYNC = text(
     SELECT market_now(), 'order_sync', e.user_id, e.account_id, '', 'orders', 'queued', min(e.useful_until),
            market_now(), min(e.id)
     FROM service_task_execution e CROSS JOIN LATERAL {NEEDS}
-    WHERE e.is_waiting AND n.account AND n.task = 'order_sync' AND n.after <= {_NOW}
+    WHERE e.is_waiting AND e.id > :after AND e.id <= :until
+      AND n.account AND n.task = 'order_sync' AND n.after <= {_NOW}
       AND NOT {MET.format(status="(d.is_open OR d.status = 'success')")}
     GROUP BY e.user_id, e.account_id
     ON CONFLICT DO NOTHING
@@ -86,12 +92,8 @@ _SYNC = text(
     """
 )
 
-# Something due is rung, waits for another try, or waits for its turn.
-_BUSY = f"""
-    EXISTS (SELECT FROM service_task_execution WHERE is_open AND rung_at IS NOT NULL AND scheduled_for <= {_NOW})
-    OR EXISTS (SELECT FROM service_task_execution WHERE is_retrying AND scheduled_for <= {_NOW})
-    OR EXISTS (SELECT FROM service_task_execution WHERE is_ringable AND scheduled_for <= {_NOW})
-"""
+# Something is rung, and so it was due, waits for another try, or is due and waits for its turn.
+_BUSY = f"({ANY_RUNG} OR {ANY_RETRYING} OR {ANY_DUE})"
 _IS_BUSY = text(
     f"""
     SELECT {_BUSY} OR EXISTS (SELECT FROM schedules WHERE enabled
@@ -105,8 +107,7 @@ _OUTLOOK = text(
     SELECT c.at IS NOT NULL AND c.speed IS NULL AS replay,
         EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
         EXISTS (SELECT FROM schedules WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= {_NOW})) AS due,
-        EXISTS (SELECT FROM service_task_execution WHERE is_waiting) AS waiting,
-        EXISTS (SELECT FROM service_task_execution WHERE is_ringable AND scheduled_for <= {_NOW}) AS unrung,
+        {ANY_WAITING} AS waiting, {ANY_DUE} AS unrung,
         {_BUSY} AS busy
     FROM (SELECT 1) one LEFT JOIN market_clock c ON true
     """
@@ -123,6 +124,18 @@ class Outlook:
     waiting: bool
     unrung: bool
     busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Executions by their ids, the first excluded and the last included."""
+
+    after: int
+    until: int
+
+
+LAST_ID = 2**63 - 1
+ALL = Span(0, LAST_ID)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +165,18 @@ class SweepRepository:
         shared = [Bell(*row[:5]) for row in rows if row.user_id is None]
         return Ready(shared, {(row.user_id, row.queue) for row in rows if row.user_id is not None})
 
-    async def make_syncs(self) -> int:
-        """Insert the order syncs that waiting executions need and nobody has scheduled. Returns how many."""
-        return len((await self.session.execute(_SYNC)).all())
+    async def waiting(self, after: int, chunk: int) -> Span:
+        """Return the span of ids that the next so many waiting executions behind an id lie in."""
+        row = (await self.session.execute(_WAITING, {"after": after, "chunk": chunk})).one()
+        return Span(after, row.last if row.seen == chunk else LAST_ID)
 
-    async def give_up(self) -> int:
+    async def make_syncs(self, span: Span = ALL) -> int:
+        """Insert the order syncs that waiting executions need and nobody has scheduled. Returns how many."""
+        return len((await self.session.execute(_SYNC, {"after": span.after, "until": span.until})).all())
+
+    async def give_up(self, span: Span = ALL) -> int:
         """End what waits past its deadline, or for something that failed for good. Returns how many."""
-        return len((await self.session.execute(_HOPELESS)).all())
+        return len((await self.session.execute(_HOPELESS, {"after": span.after, "until": span.until})).all())
 
     async def end_late(self, bells: Sequence[Bell]) -> list[int]:
         """End of these what nobody has begun by its deadline. Returns the ids."""

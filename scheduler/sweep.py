@@ -7,7 +7,7 @@ import structlog
 from db.losses import LossRepository, Taken
 from db.partitions import PartitionRepository
 from db.shares import Place, ShareRepository
-from db.sweeps import Outlook, SweepRepository
+from db.sweeps import LAST_ID, Outlook, SweepRepository
 from db.training_jobs import MLTrainingJobRepository
 from db.transaction import Database
 from db.workers import WorkerRepository
@@ -23,6 +23,8 @@ CHUNK = 1000
 # Users and queues that one statement looks at for room, and how long one turn goes on from one such slice to the next.
 PLACES = 500
 PLACES_SECONDS = 0.1
+# Waiting executions that one sweep looks at for what they will never have, and for syncs that nobody made.
+WAITING = 2000
 # Executions are partitioned by month; the next month's is made in good time, by whichever scheduler looks first.
 PARTITION_DAYS = 45
 PARTITION_SECONDS = 3600.0
@@ -42,6 +44,7 @@ class Sweep:
         self.healed = Healed()
         self.rerings = Rerings(database, ringer, self.healed, self.sight)
         self._behind: Place | None = None
+        self._waiting_after = 0
         self._healed_at: float | None = None
         self._partitions_at: float | None = None
 
@@ -99,9 +102,11 @@ class Sweep:
         async with self.database.transaction(None) as session:
             sweeps = SweepRepository(session)
             await sweeps.hold_clock()
-            made, ended = await sweeps.make_syncs(), await sweeps.give_up()
+            span = await sweeps.waiting(self._waiting_after, WAITING)
+            made, ended = await sweeps.make_syncs(span), await sweeps.give_up(span)
             await MLTrainingJobRepository(session).close_ended()
         self.sight.seen()
+        self._waiting_after = span.until if span.until < LAST_ID else 0
         self.healed.note("sync_made", made)
         self.healed.note("given_up", ended)
 

@@ -146,6 +146,59 @@ async def test_repositories_read_large_tables_by_index(
     assert not whole, "\n".join(whole)
 
 
+# Which of the executions' indexes a statement of the queue goes by. The keys of rows are always found by the first.
+_BY_KEY = "pk_service_task_execution"
+_RUNG, _RINGABLE, _RETRYING, _WAITING = (
+    f"ix_service_task_execution_{kind}" for kind in ("rung", "ringable", "retrying", "waiting")
+)
+INTENDED: dict[str, set[str]] = {
+    "HandBackRepository.hand_back": {_BY_KEY},
+    "HandBackRepository.interrupt": {_BY_KEY},
+    "LedgerRepository.claim": {_BY_KEY},
+    "LedgerRepository.notify": {_WAITING, _RINGABLE},
+    "LedgerRepository.settle": {_BY_KEY},
+    "LedgerRepository.standings": {_BY_KEY},
+    "LossRepository.take_back": {_BY_KEY, _RUNG},
+    "RingRepository.renew": {_BY_KEY},
+    "RingRepository.retries": {_RETRYING},
+    "RingRepository.stuck": {_BY_KEY},
+    "ScheduleRepository.fan_out": {_RUNG},
+    "ShareRepository.ring_due": {_BY_KEY, _RINGABLE, _RUNG},
+    "ShareRepository.ring_free": {_BY_KEY, _RINGABLE, _RUNG},
+    "ShareRepository.ring_next": {_BY_KEY, _RINGABLE, _RUNG},
+    "ShareRepository.ring_shared": {_BY_KEY, _RINGABLE},
+    "SweepRepository.busy": {_RETRYING, _RINGABLE, _RUNG},
+    "SweepRepository.end_late": {_BY_KEY},
+    "SweepRepository.make_ready": {_BY_KEY, _WAITING, "uq_service_task_execution_identity"},
+    "SweepRepository.outlook": {_RETRYING, _RINGABLE, _RUNG, _WAITING},
+}
+
+
+async def test_the_queues_statements_go_by_the_index_that_is_meant_for_them(full: ServerUrls) -> None:
+    """A hundred thousand executions stand in one slot, half of them over, a quarter of them behind their user's share."""
+    database = Database(make_engine(full.sqlalchemy, pool_size=1))
+    found: dict[str, set[str]] = {}
+    for name in INTENDED:
+        async with database.transaction(None) as session:
+            whole = await _indexes_of(session)
+            plans = await plans_of(session, OF_THE_SYSTEM[name])
+            await session.rollback()
+        used = {node.get("Index Name") for _, plan in plans for node in nodes(plan)}
+        found[name] = {whole[index] for index in used if index in whole}
+    await database.close()
+    assert found == INTENDED
+
+
+async def _indexes_of(session: AsyncSession) -> dict[str, str]:
+    """Return what the indexes of the slot's partition are called in the whole table."""
+    query = text(
+        "SELECT part.relname AS name, whole.relname AS whole FROM pg_inherits JOIN pg_class part ON part.oid = inhrelid "
+        "JOIN pg_class whole ON whole.oid = inhparent JOIN pg_index i ON i.indexrelid = inhrelid "
+        "WHERE i.indrelid = 'service_task_execution_p20240101'::regclass"
+    )
+    return {row.name: row.whole for row in await session.execute(query)}
+
+
 async def test_what_is_asked_for_a_user_names_the_user_or_an_account_of_his(full: ServerUrls) -> None:
     """Row security is the net, not the filter: without a name the planner cannot use an index on it."""
     database = Database(make_engine(full.sqlalchemy, pool_size=1))
