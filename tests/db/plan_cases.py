@@ -46,6 +46,7 @@ from db.users import UserRepository
 from db.workers import WorkerRepository
 from tests.db.filled import IN_SLOT, ORDERS, SLOT
 from tests.db.import_plan_cases import OF_BATCHES, OF_IMPORTS
+from tests.db.inspection_plan_cases import OF_INSPECTIONS, SMALL_OF_INSPECTIONS
 from trading.bars import Bar
 from trading.books import day_books
 from trading.config import DEFAULTS
@@ -225,7 +226,8 @@ OF_A_USER: dict[str, Call] = {
     "UserTradingConfigRepository.versions": lambda s: UserTradingConfigRepository(s).versions(USER),
 }
 
-OF_THE_SYSTEM: dict[str, Call] = OF_IMPORTS | {
+_ELSEWHERE = OF_IMPORTS | OF_INSPECTIONS
+OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "AccountRepository.find": lambda s: AccountRepository(s).find(ACCOUNT),
     "AuditLogRepository.newest": lambda s: AuditLogRepository(s).newest(20),
     "AuditLogRepository.newest of a user": lambda s: AuditLogRepository(s).newest(20, USER),
@@ -310,6 +312,7 @@ OF_THE_SYSTEM: dict[str, Call] = OF_IMPORTS | {
     "SweepRepository.make_ready": lambda s: SweepRepository(s).make_ready(500),
     "SweepRepository.make_syncs": lambda s: SweepRepository(s).make_syncs(),
     "SweepRepository.outlook": lambda s: SweepRepository(s).outlook(),
+    "SweepRepository.waiting": lambda s: SweepRepository(s).waiting(0, 100),
     "UserRepository.add_paper_account": lambda s: UserRepository(s).add_paper_account(USER, "third", DEFAULTS, _AT),
     "UserRepository.sign_up": lambda s: UserRepository(s).sign_up("new@example.in", "n", DEFAULTS, _AT),
     "WorkerRepository.end": lambda s: WorkerRepository(s).end(["dead", "old1"]),
@@ -317,7 +320,8 @@ OF_THE_SYSTEM: dict[str, Call] = OF_IMPORTS | {
 }
 
 # Of these, every statement reads tables that stay small.
-SMALL: dict[str, str] = OF_BATCHES | {
+_SMALL_ELSEWHERE = OF_BATCHES | SMALL_OF_INSPECTIONS
+SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "CalendarRepository.days": "a row a holiday",
     "ArtifactRepository": "a row a model, found by its hash",
     "CalendarRepository": "some hundred sessions a decade, always read whole",
