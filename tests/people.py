@@ -46,21 +46,28 @@ async def person(database: Database, name: str = "asha", config: TradingConfig =
 
 
 async def queued(
-    database: Database, task: str, who: Person | None = None, subject: str = "", at: datetime = MORNING
+    database: Database,
+    task: str,
+    who: Person | None = None,
+    subject: str = "",
+    at: datetime = MORNING,
+    *,
+    rung: bool = True,
 ) -> Bell:
-    """Insert a queued execution that was rung, and return its bell."""
+    """Insert a queued execution, one that was rung unless told otherwise, and return its bell."""
     async with database.transaction(None) as session:
         row = (
             await session.execute(
                 text(
                     "INSERT INTO service_task_execution (scheduled_for, task_name, user_id, account_id, subject, queue, "
                     "status, as_of, rung_at) VALUES (:at, :task, :user_id, :account_id, :subject, 'default', 'queued', "
-                    ":at, now()) RETURNING id"
+                    ":at, CASE WHEN :rung THEN now() END) RETURNING id"
                 ),
                 {
                     "at": at,
                     "task": task,
                     "subject": subject,
+                    "rung": rung,
                     "user_id": who.user_id if who else None,
                     "account_id": who.account_id if who else None,
                 },
