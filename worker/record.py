@@ -43,8 +43,8 @@ class Recorder:
 
     def error(self, execution: Execution, error: BaseException, seconds: float) -> Settlement:
         """Return what to write for a step that raised: another attempt where the task allows one, else failed."""
-        task = TASKS[execution.task_name]
-        again = passes_as(error) in task.again and execution.attempt < task.attempts
+        task = TASKS.get(execution.task_name)  # None of a task that this code does not have
+        again = task is not None and passes_as(error) in task.again and execution.attempt < task.attempts
         return Settlement(
             execution,
             "retrying" if again else "failed",
@@ -55,7 +55,7 @@ class Recorder:
             error=self._clean(str(error) or type(error).__name__),
             # Cut last: half a secret is none that anybody would know to hide.
             traceback=self._clean("".join(traceback.format_exception(error)))[-LONGEST_TRACEBACK:],
-            backoff_seconds=backoff_seconds(task, execution.attempt),
+            backoff_seconds=backoff_seconds(task, execution.attempt) if task is not None else 0.0,
         )
 
     def unstorable(self, settlement: Settlement, error: BaseException) -> Settlement:

@@ -64,7 +64,12 @@ class Bells:
         # A connection that Redis closed is worth one more try, because any call may be repeated; a stall is not.
         again = Retry(NoBackoff(), 1, supported_errors=(BrokenConnectionError,))
         pool = BlockingConnectionPool.from_url(
-            url, max_connections=_CONNECTIONS, timeout=SOCKET_SECONDS, socket_timeout=SOCKET_SECONDS, retry=again
+            url,
+            max_connections=_CONNECTIONS,
+            timeout=SOCKET_SECONDS,
+            socket_timeout=SOCKET_SECONDS,
+            retry=again,
+            encoding_errors="surrogateescape",  # an id that is no text is told as it came
         )
         self.redis = Redis.from_pool(pool)
 

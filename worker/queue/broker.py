@@ -29,7 +29,12 @@ class QueueBroker(RedisBroker):
     ) -> None:
         # A fetch may not be repeated blindly: its first answer would be lost with the messages in it. And a
         # connection that went silent is given up soon after the longest blocking read.
-        client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=SOCKET_SECONDS)
+        client = redis.Redis.from_url(
+            url,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=SOCKET_SECONDS,
+            encoding_errors="surrogateescape",  # an id that is no text is given back as it came
+        )
         super().__init__(  # type: ignore[no-untyped-call]
             client=client,
             middleware=middleware,  # Dramatiq's own, unless told otherwise

@@ -8,6 +8,7 @@ import redis
 import structlog
 from dramatiq import Message
 from dramatiq.broker import Consumer, MessageProxy
+from dramatiq.errors import DecodeError
 
 from db.executions import Bell
 from worker.ledger import Ledger
@@ -15,7 +16,7 @@ from worker.messages import TASKS
 from worker.queue.fetching import Fetching
 from worker.queue.runner import Runner, Work
 from worker.room import Room
-from worker.wire import bell_of
+from worker.wire import bell_of, why_unreadable
 
 log = structlog.get_logger(__name__)
 
@@ -94,23 +95,34 @@ class ClaimingConsumer(Consumer):
         if not room:
             return
         kept = 0
+        fetched: list[tuple[str, bytes]] = []
         try:
             if self._has_strays:
                 self._recover()
             fetched = self.fetching.fetch(room)
             self.ledger.know(self.queue, [id_ for id_, _ in fetched])
             kept = self._sort(fetched)
+        except BaseException:
+            # Whatever it was, they are nobody's now: the next look for strays finds them.
+            self.ready.clear()
+            self._lose([id_ for id_, _ in fetched])
+            raise
         finally:
             self.room.give(self.queue, room - kept)
         if not fetched:
             self.fetching.wait(self.block_seconds)
 
     def _recover(self) -> None:
+        self._has_strays = False  # first: a thread that loses some meanwhile says so again
         strays = self.fetching.stray(self.ledger.known(self.queue))
         self.fetching.put_back(strays)
         if strays:
             log.warning("messages_found_again", queue=self.queue, count=len(strays))
-        self._has_strays = False
+
+    def _lose(self, ids: Sequence[str]) -> None:
+        """Leave messages among this process's claims, where the next look for strays finds them."""
+        self.ledger.forget(self.queue, ids)
+        self._has_strays = True
 
     def _lose_sight(self, error: redis.RedisError) -> None:
         """Pause before Redis is tried again; the answer that was lost may have held messages."""
@@ -156,7 +168,6 @@ class ClaimingConsumer(Consumer):
             self._put_back(list(by_id))
             self._rest()
             return 0
-        self._pause = 0.0
         if claim.won:
             self.runner.start([Work(by_id[held.redis_id], held) for held in claim.won])
         self.ledger.drop(self.queue, claim.dropped)
@@ -164,7 +175,12 @@ class ClaimingConsumer(Consumer):
         if suspects and self.suspect is None:
             self.suspect, *suspects = suspects
             self._turn_at = time.monotonic()
-        self._put_back([*claim.locked, *(id_ for id_, _, _ in suspects)])
+        back = [*claim.locked, *(id_ for id_, _, _ in suspects)]
+        self._put_back(back)
+        if len(back) == len(messages):
+            self._rest()  # they are the next again, and whoever is in their way may need a while
+        else:
+            self._pause = 0.0
         return len(claim.won)
 
     def _take_alone(self) -> bool:
@@ -195,9 +211,10 @@ class ClaimingConsumer(Consumer):
             message.options["redis_message_id"] = id_
             message.options.pop("eta", None)  # it is ready: no heap in memory may hold it back
             return message, self._bell(message)
-        except Exception as error:  # it may hold anything, and its neighbours must run
-            log.exception("message_buried", queue=self.queue, id=id_, data=data[:200])
-            self._bury(id_, f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  # it may hold anything, and its neighbours must run
+            why = why_unreadable(error) if isinstance(error, DecodeError) else f"{type(error).__name__}: {error}"
+            log.warning("message_buried", queue=self.queue, id=ascii(id_), data=data[:200], error=why)
+            self._bury(id_, why)
             return None
 
     def _bell(self, message: Message_) -> Bell | None:
@@ -210,8 +227,12 @@ class ClaimingConsumer(Consumer):
         return None
 
     def _bury(self, id_: str, error: str) -> None:
-        self.bury(id_, error)
-        self.ledger.forget(self.queue, [id_])
+        try:
+            self.bury(id_, error)
+            self.ledger.forget(self.queue, [id_])
+        except redis.RedisError as failure:
+            self._lose([id_])
+            log.warning("redis_away", error=str(failure), doing="bury a message")
 
     def _give_back(self, ids: Sequence[str]) -> None:
         self.room.give(self.queue, len(ids))
@@ -222,7 +243,5 @@ class ClaimingConsumer(Consumer):
             self.fetching.put_back(ids)
             self.ledger.forget(self.queue, ids)
         except redis.RedisError as error:
-            # They stay among this process's claims, and the next look for strays finds them.
-            self.ledger.forget(self.queue, ids)
-            self._has_strays = True
+            self._lose(ids)
             log.warning("redis_away", error=str(error), doing="give messages back")

@@ -1,6 +1,7 @@
 """Runs claimed executions on the event loop, so many at once, within their limits, through Dramatiq's middleware."""
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import MiddlewareError, SkipMessage
 
 from db.claims import Settlement
-from db.executions import Fenced
+from db.executions import Execution, Fenced
 from worker.ledger import Held, Ledger
 from worker.outcome import Outcome, skipped
 from worker.queue.actor import StepActor, step_hooks
@@ -29,11 +30,15 @@ PATIENCE_SECONDS = 1.0
 
 @dataclass(eq=False, slots=True)
 class Work:
-    """A claimed execution with its message. since: monotonic seconds, of its claim; once it runs, of its beginning."""
+    """A claimed execution with its message.
+
+    since: monotonic seconds, of its claim; once it runs, of its beginning. limit_seconds: known once it runs.
+    """
 
     message: Message[None]
     held: Held
     since: float = field(default_factory=time.monotonic)
+    limit_seconds: float = math.inf
     task: asyncio.Task[None] | None = None
     is_overdue: bool = False
 
@@ -105,12 +110,13 @@ class Runner:
     async def _perform(self, work: Work) -> Settlement | None:
         """Run an execution through the middleware. Returns what to settle, None for one that was fenced."""
         proxy, execution, recorder = MessageProxy(work.message), work.held.execution, self.ledger.recorder
-        actor = _actor(self.broker, work)
         error: BaseException | None = None
         outcome: Outcome | None = None
         settlement: Settlement | None = None
         work.since, began = time.monotonic(), time.perf_counter()
         try:
+            actor = self._actor(execution)
+            work.limit_seconds = actor.limit_seconds
             self._before(proxy)
             outcome = await actor.perform(execution)
             settlement = recorder.outcome(execution, outcome, time.perf_counter() - began)
@@ -121,7 +127,7 @@ class Runner:
         except Fenced as fenced:
             error = fenced
         except asyncio.CancelledError as cancelled:
-            error = TimedOut(f"interrupted at its limit of {actor.limit_seconds:g} s") if work.is_overdue else cancelled
+            error = TimedOut(f"interrupted at its limit of {work.limit_seconds:g} s") if work.is_overdue else cancelled
         except BaseException as raised:  # noqa: BLE001  # a step may not end the loop that runs the others
             error = raised
         if error is not None and not isinstance(error, Fenced | asyncio.CancelledError):
@@ -130,6 +136,13 @@ class Runner:
         if isinstance(error, asyncio.CancelledError):
             raise error
         return settlement
+
+    def _actor(self, execution: Execution) -> StepActor:
+        """Return what runs an execution: its row decides, whatever its message is called."""
+        try:
+            return cast("StepActor", self.broker.actors[execution.task_name])
+        except KeyError:
+            raise LookupError(f"no worker here knows an actor {execution.task_name!r}") from None
 
     def _before(self, proxy: MessageProxy) -> None:
         """Ask the middleware before a step begins. Raises MiddlewareError: then it does not begin."""
@@ -160,11 +173,8 @@ class Runner:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             now = time.monotonic()
-            for work in [
-                one
-                for one in self.running
-                if not one.is_overdue and now - one.since > _actor(self.broker, one).limit_seconds
-            ]:
+            overdue = [one for one in self.running if not one.is_overdue and now - one.since > one.limit_seconds]
+            for work in overdue:
                 work.is_overdue = True
                 if work.task is not None:
                     work.task.cancel()
@@ -176,7 +186,3 @@ class Runner:
         if line:
             log.info("executions_handed_back", count=len(line), reason="they had not begun")
             self.ledger.hand_back([work.held for work in line])
-
-
-def _actor(broker: Broker, work: Work) -> StepActor:
-    return cast("StepActor", broker.actors[work.message.actor_name])
