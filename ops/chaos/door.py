@@ -1,28 +1,17 @@
-"""The real door of the workers, `python -m worker.main`, whose processes are the suite's."""
-
-import runpy
-from typing import Any
+"""The real door of the workers, whose processes are the suite's. Arguments and settings are the door's own."""
 
 from ops.chaos.ahead import move_clock
 
 CHILD = "ops.chaos.child"
 
 
-def main() -> None:
-    """Run the door with the arguments of this process."""
-    move_clock()
-    from worker import supervisor
+def main() -> int:
+    """Run the door with the arguments of this process. Returns its exit code."""
+    move_clock()  # before what looks at a clock is imported
+    from worker.main import main as door
 
-    class ChaosSupervisor(supervisor.Supervisor):
-        """Starts the suite's worker processes."""
-
-        def __init__(self, *arguments: Any, **named: Any) -> None:
-            super().__init__(*arguments, **named)
-            self.child = CHILD
-
-    supervisor.Supervisor = ChaosSupervisor  # type: ignore[misc]  # what the door imports
-    runpy.run_module("worker.main", run_name="__main__")
+    return door(CHILD)
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())
