@@ -156,11 +156,24 @@ async def test_a_walk_goes_on_where_it_stopped_and_comes_to_everybody(database: 
 
 async def test_whoever_is_counted_by_another_is_left_to_him(database: Database) -> None:
     asha, bala = await person(database, "asha"), await person(database, "bala")
-    mine, other = await backlog(database, asha, 2), await backlog(database, bala, 2)
+    await backlog(database, asha, 3 * SHARE)
+    other = await backlog(database, bala, 2)
     async with database.transaction(None) as ledger:
         await ShareRepository(ledger, SHARE).ring_next([asha.user_id], QUEUES)
         assert sorted(await due(database)) == other
-    assert await scalar(database, TAKEN, user_id=asha.user_id) == len(mine)
+    assert await due(database) == []
+    assert await scalar(database, TAKEN, user_id=asha.user_id) == SHARE
+
+
+async def test_two_that_count_the_same_user_do_it_one_after_the_other(database: Database) -> None:
+    asha = await person(database)
+    await backlog(database, asha, 3 * SHARE)
+    async with database.transaction(None) as first:
+        await ShareRepository(first, SHARE).ring_next([asha.user_id], QUEUES)
+        second = asyncio.create_task(nexts(database, asha))
+        done, _ = await asyncio.wait([second], timeout=0.2)
+        assert not done
+    assert await second == []
 
 
 async def test_two_schedulers_and_two_ledgers_never_let_more_on_than_the_share(database: Database) -> None:
