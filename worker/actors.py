@@ -1,7 +1,9 @@
 """The table's actors, bound to their steps: what a message's name runs, on which queue, within which limit."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 
 import structlog
 
@@ -25,9 +27,16 @@ from worker.steps.reconcile import reconcile
 from worker.steps.retention import retention
 from worker.steps.sell_monitor import sell_monitor
 from worker.steps.submit import submit
-from worker.steps.train import train
 
 Step = Callable[[Resources, Execution], Awaitable[Outcome]]
+
+
+async def train(resources: Resources, execution: Execution) -> Outcome:
+    """Train a model. What it needs takes seconds to be read: only who trains waits for it, in a thread."""
+    step = await asyncio.to_thread(import_module, "worker.steps.train")
+    outcome: Outcome = await step.train(resources, execution)
+    return outcome
+
 
 STEPS: dict[str, Step] = {
     "prices": prices,

@@ -10,9 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.artifacts import ArtifactRepository
 from db.models import MLModelRepository, MLModelRow
-from trading.artifacts import opened
 from trading.bars import Floats
-from trading.predictor import confidence, predicted_gain
 from trading.predictor_errors import PredictorError
 from trading.recipes import PRICE_REGRESSOR, VERDICT_CLASSIFIER, Estimator
 from trading.strategies.base import Candidate
@@ -84,8 +82,10 @@ async def build(resources: Resources, found: Found) -> Predictors:
 
 def judged(candidates: Sequence[Candidate], predictors: Predictors) -> Sequence[Candidate]:
     """Return the candidates with what every version says of them."""
-    if not candidates:
+    if not candidates or predictors == Predictors():
         return candidates
+    from trading.predictor import confidence, predicted_gain
+
     active, regressor = predictors.classifier, predictors.regressor
     if active is not None:
         scores = confidence(active.estimator, active.columns(candidates)).tolist()
@@ -106,6 +106,13 @@ def judged(candidates: Sequence[Candidate], predictors: Predictors) -> Sequence[
 async def _built(resources: Resources, row: MLModelRow, data: dict[str, bytes]) -> Predictor:
     if row.sha256 not in resources.estimators:
         resources.estimators[row.sha256] = await asyncio.to_thread(
-            opened, data[row.sha256], row.sha256, row.model_type, row.features, row.library_version
+            _opened, data[row.sha256], row.sha256, row.model_type, row.features, row.library_version
         )
     return Predictor(row.version, tuple(row.features), resources.estimators[row.sha256])
+
+
+def _opened(data: bytes, sha256: str, model_type: str, features: Sequence[str], library_version: str) -> Estimator:
+    """Build an estimator. Its library takes seconds to be read: only who has a model waits for it, in a thread."""
+    from trading.artifacts import opened
+
+    return opened(data, sha256, model_type, features, library_version)
