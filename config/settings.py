@@ -16,8 +16,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from config.environment import LEASE_SECONDS, LONGEST_LEASE, SHORTEST_LEASE, local_wanted
 from config.servers import ServerUrls, SettingsError, hide_password, server_urls
 
-# Dramatiq applies its shutdown timeout twice (workers, then consumers) and platforms kill after 30 s.
-LONGEST_SHUTDOWN_SECONDS = 14
+# Platforms kill after 30 s, and what ended has to be settled before that (worker/ending.py adds it up).
+LONGEST_SHUTDOWN_SECONDS = 12
 
 LogForm = Literal["json", "colours"]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]

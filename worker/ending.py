@@ -1,13 +1,15 @@
 """How worker processes end: by which signals, with which codes, and within how many seconds."""
 
+import os
 import signal
 
 # A platform kills the whole group so long after its TERM.
 PLATFORM_SECONDS = 30.0
 
-# A process: an idle read hears of the end, what runs may end (settings: at most 14 s), outcomes are settled,
-# connections closed, the last lines written.
+# A process: what runs may end (settings), Dramatiq's threads hear of it in an idle read (its workers, then its
+# consumers), outcomes are settled, connections closed, the last lines written.
 HEAR_SECONDS = 0.5
+THREADS_SECONDS = 2 * HEAR_SECONDS
 SETTLE_SECONDS = 8.0
 CLOSE_SECONDS = 1.0
 LOG_SECONDS = 1.0
@@ -33,3 +35,27 @@ def stop_signals() -> list[signal.Signals]:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         stops.append(signal.SIGHUP)
     return stops
+
+
+class StopSignal:
+    """Hears, from its making on, of a signal that asks this process to end. Make it and wait in the main thread.
+
+    By a pipe that the interpreter writes to the moment a signal comes. A handler in Python runs only when the main
+    thread does, which may just have begun to wait; and one that sets an Event may need the lock that its wait holds.
+    """
+
+    def __init__(self) -> None:
+        self.has_come = False
+        self._pipe, say = os.pipe()
+        os.set_blocking(say, False)
+        signal.set_wakeup_fd(say, warn_on_full_buffer=False)
+        for number in stop_signals():
+            signal.signal(number, self._hear)
+
+    def wait(self) -> None:
+        """Return once a signal has come."""
+        while not self.has_come:
+            self.has_come = os.read(self._pipe, 1)[0] in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+    def _hear(self, *_: object) -> None:
+        self.has_come = True

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 # A lease outlives this many missed renewals.
 RENEWALS_A_LEASE = 5
-# A Postgres that stands still is given up after this part of a lease: the next try, on another connection, is in time.
+# A Postgres that does not answer is asked again after this part of a lease, on another connection.
 TURNS_A_LEASE = 3
 SHORTEST_TURN_SECONDS = 1.0
 HARD_LIMITS = {task.name: task.limit_seconds * HARD_LIMIT_FACTOR for task in TASKS.values()}
@@ -45,7 +45,7 @@ class Leases:
         self._begun: dict[str, int] = {}
         self._held: set[str] = set()
         self._gone: set[str] = set()
-        self._given_up: set[asyncio.Future[frozenset[str]]] = set()
+        self._late: set[asyncio.Future[frozenset[str]]] = set()
         self._looked_at = time.monotonic()
 
     @property
@@ -74,16 +74,25 @@ class Leases:
         lost = await self._tried("renew leases", self._write(working))
         return Findings(lost, await self._tried("look for hanging work", self._hanging(working)))
 
+    async def close(self) -> None:
+        """Write at last who ended, once."""
+        for task in self._late:
+            task.cancel()
+        await self.turn(())
+
     async def _tried(self, doing: str, work: Coroutine[object, object, frozenset[str]]) -> frozenset[str]:
-        """Do a work within its part of a lease. One that is given up is not waited for: its connection dies slowly."""
+        """Do a work within its part of a lease. One that is late goes on beside the next, for a lease at most."""
         task = asyncio.ensure_future(work)
         try:
             done, _ = await asyncio.wait([task], timeout=max(self.seconds / TURNS_A_LEASE, SHORTEST_TURN_SECONDS))
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
         finally:
             if not task.done():
-                self._given_up.add(task)
+                self._late.add(task)
                 task.add_done_callback(self._forget)
-                task.cancel()
+                asyncio.get_running_loop().call_later(self.seconds, task.cancel)
         if not done or task.cancelled():
             log.warning("postgres_away", doing=doing, error="no answer")
             self.changed.set()
@@ -98,7 +107,7 @@ class Leases:
         return frozenset()
 
     def _forget(self, task: asyncio.Future[frozenset[str]]) -> None:
-        self._given_up.discard(task)
+        self._late.discard(task)
         if not task.cancelled():
             task.exception()
 

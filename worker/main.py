@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from config.servers import SettingsError
 from config.settings import Settings, read_settings, split_queues
+from db import tables  # noqa: F401 - read now, and not while the first lease is due
 from db.engine import DatabaseError, check_database, make_engine
 from db.transaction import Database
 from migrations.run import head
@@ -20,8 +21,8 @@ from worker.supervisor import CHILD, ChildRefused, Supervisor, within
 
 log = structlog.get_logger(__name__)
 
-# Leases need one; another while that one stands still.
-POOL_SIZE = 2
+# Leases need one; two more while that one stands still.
+POOL_SIZE = 3
 
 
 def main(child: str = CHILD) -> int:

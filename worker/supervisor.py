@@ -156,7 +156,7 @@ class Supervisor:
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
-        await asyncio.gather(self.leases.turn(()), self.heartbeats.turn(()))
+        await asyncio.gather(self.leases.close(), self.heartbeats.turn(()))
 
     async def _pause(self, seconds: float) -> None:
         await _event_or_timeout(self.stopping, seconds)

@@ -46,7 +46,7 @@ def setting(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Non
         ({"MUHURAT_LOCAL": "1", "MUHURAT_LOG_LEVEL": "loud"}, "MUHURAT_LOG_LEVEL", ["'WARNING'"]),
         ({"MUHURAT_LOCAL": "1", "MUHURAT_WORKER_THREADS": "x"}, "MUHURAT_WORKER_THREADS", ["'x'", "integer"]),
         ({"MUHURAT_LOCAL": "1", "MUHURAT_WORKER_PROCESSES": "0"}, "MUHURAT_WORKER_PROCESSES", ["equal to 1"]),
-        ({"MUHURAT_LOCAL": "1", "MUHURAT_WORKER_SHUTDOWN_SECONDS": "20"}, "MUHURAT_WORKER_SHUTDOWN_SECONDS", ["14"]),
+        ({"MUHURAT_LOCAL": "1", "MUHURAT_WORKER_SHUTDOWN_SECONDS": "20"}, "MUHURAT_WORKER_SHUTDOWN_SECONDS", ["12"]),
         ({"MUHURAT_LOCAL": "1", "MUHURAT_WORKER_QUEUES": "ml,,x"}, "MUHURAT_WORKER_QUEUES", ["no queue name"]),
         ({"MUHURAT_LOCAL": "1", "MUHURAT_SCHEDULER_POLL_SECONDS": "0"}, "MUHURAT_SCHEDULER_POLL_SECONDS", ["0.05"]),
     ],
