@@ -81,6 +81,11 @@ class Room:
             self._next, self._whole = None, False
             self._changed.notify_all()
 
+    def distrust(self, queue: str) -> None:
+        """Let nothing be taken ahead of a queue until some of its executions turn out quick."""
+        with self._changed:
+            self._seconds.pop(queue, None)
+
     def close(self) -> None:
         """Let nobody take any more: the process is about to end."""
         with self._changed:

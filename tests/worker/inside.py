@@ -18,6 +18,7 @@ from worker.actors import performer
 from worker.bells.ringing import Bells
 from worker.ledger import Claim, Ledger
 from worker.outcome import Outcome
+from worker.promoting import Promoter
 from worker.queue.actor import StepActor
 from worker.queue.broker import QueueBroker
 from worker.room import Room
@@ -72,20 +73,29 @@ def running_broker(
     name: str = "w1",
     threads: int = 4,
     declare: Callable[[QueueBroker], object] = lambda _: None,
+    stop_seconds: float = 5.0,
 ) -> Iterator[QueueBroker]:
-    """Run Dramatiq's worker with one step for the task `prices`. declare: adds actors and middleware of its own."""
+    """Run Dramatiq's worker with one step for the task `prices`, and promote what is due.
+
+    declare: adds actors and middleware of its own. stop_seconds: how long a step has to end when the worker does.
+    """
     with open_ledger(urls, name, threads) as ledger:
         broker = QueueBroker(urls.redis, name, ledger, ledger.room)
         perform = performer(step, NoResources())  # type: ignore[arg-type]
         StepActor(perform, broker=broker, actor_name="prices", queue_name="default", limit_seconds=60.0)
         declare(broker)
-        process = Worker(broker, queues={"default"}, worker_threads=2, worker_timeout=200)
-        asyncio.run_coroutine_threadsafe(broker.runner.open(), ledger.loop).result(5)
+        process, promoter = (
+            Worker(broker, queues={"default"}, worker_threads=2, worker_timeout=200),
+            Promoter(ledger.bells),
+        )
+        for opening in (broker.runner.open(), promoter.open()):
+            asyncio.run_coroutine_threadsafe(opening, ledger.loop).result(5)
         process.start()
         try:
             yield broker
         finally:
             ledger.room.close()
-            asyncio.run_coroutine_threadsafe(broker.runner.close(5), ledger.loop).result(10)
+            asyncio.run_coroutine_threadsafe(broker.runner.close(stop_seconds), ledger.loop).result(stop_seconds + 5)
             process.stop(timeout=5000)
+            asyncio.run_coroutine_threadsafe(promoter.close(), ledger.loop).result(5)
             broker.client.close()

@@ -72,6 +72,14 @@ def test_what_was_not_won_or_never_began_says_nothing_about_how_long_it_takes() 
     assert room.take("a", 0) == 4 + 400
 
 
+def test_a_queue_that_disappointed_is_taken_ahead_again_once_it_is_quick() -> None:
+    room = filled(seconds=QUICK)
+    room.distrust("a")
+    assert room.take("a", 0) == 4
+    room.give("a", 4, 4 * QUICK)
+    assert room.take("a", 0) == 4 + 400
+
+
 @pytest.mark.parametrize("places", [1, 2])
 def test_the_whole_room_is_had_only_when_nothing_runs_and_nobody_takes_meanwhile(places: int) -> None:
     room, taker, other = Room(places), object(), object()

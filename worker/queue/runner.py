@@ -130,10 +130,12 @@ class Runner:
             error = TimedOut(f"interrupted at its limit of {work.limit_seconds:g} s") if work.is_overdue else cancelled
         except BaseException as raised:  # noqa: BLE001  # a step may not end the loop that runs the others
             error = raised
-        if error is not None and not isinstance(error, Fenced | asyncio.CancelledError):
+        # Nobody interrupts a step but for its limit or the end of the process: else it is the step's own doing.
+        is_cut_off = isinstance(error, asyncio.CancelledError) and not self.places
+        if error is not None and not isinstance(error, Fenced) and not is_cut_off:
             settlement = recorder.error(execution, error, time.perf_counter() - began)
         self._after("process_message", proxy, result=outcome if error is None else None, exception=error)
-        if isinstance(error, asyncio.CancelledError):
+        if error is not None and is_cut_off:
             raise error
         return settlement
 
@@ -179,6 +181,8 @@ class Runner:
                 if work.task is not None:
                     work.task.cancel()
             if self.line and now - self.line[0].since > PATIENCE_SECONDS:
+                for queue in {work.held.queue for work in self.line}:
+                    self.ledger.room.distrust(queue)
                 self._hand_back_line()
 
     def _hand_back_line(self) -> None:
