@@ -83,20 +83,22 @@ def look_at_queue(name: str, user: str | None, limit: int, before: str | None, a
             return await show(reach, await one_ref(reach, name))
         wish = await wish_of(reach, Wish(queue=name), user)
         [state] = await queues(reach, user_id=wish.user_id, queue=name)
-        letters = ([], None) if wish.user_id is not None else await ready(reach, name, limit, before)
+        # A message does not say whose it is: of one user only the executions are shown.
+        letters = await ready(reach, name, limit, before) if wish.user_id is None else None
         return state, letters, await backlog(reach, wish, limit, after or None)
 
     found = inspecting(work)
     if not isinstance(found, tuple):
         _print_view(name, found, as_json=as_json)
         return
-    state, (letters, behind), (rows, next_id) = found
+    state, letters, (rows, next_id) = found
     if as_json:
-        messages = {"messages": [asdict(one) for one in letters], "next": behind}
+        messages = {"messages": [asdict(one) for one in letters[0]], "next": letters[1]} if letters else None
         print_json({"queue": asdict(state), "ready": messages, "backlog": {"executions": rows, "next": next_id}})
         return
     print_queues([state])
-    print_ready(name, letters, behind)
+    if letters is not None:
+        print_ready(name, *letters)
     print_backlog(name, rows, next_id)
 
 

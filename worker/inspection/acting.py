@@ -67,7 +67,9 @@ async def select(reach: Reach, group: Group, wish: Wish) -> Selection:
     async for _, entry in entries(reach, "dead" if group is Group.DEAD else "waiting", wish):
         if entry.execution_id is None or entry.scheduled_for is None:
             selection.add_message(Ref(entry.id, queue=entry.queue, message_id=entry.message_id))
-        elif entry.generation is not None and (group is Group.DEAD or entry.status == "retrying"):
+        elif entry.generation is not None and (
+            group is Group.DEAD or (entry.status == "retrying" and not entry.is_stale)
+        ):
             selection.add(entry.scheduled_for, entry.execution_id, entry.generation)
     return selection
 

@@ -1,6 +1,7 @@
 """Decides what an act makes of one execution as it stands, or why it may not be. Pure: no clock, no servers."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from db.executions import UNFINISHED
 from db.interventions import Change, Held
@@ -121,10 +122,8 @@ def _edited(held: Held, edit: Edit) -> Decided | Not:
         if (queue, attempt) == (held.queue, held.attempt):
             return _no("it is so already: nothing to change")
         delay = held.wait_seconds if held.status == "retrying" else None
-    elif delay < 0:
-        return _no("that due time is past: `run` starts it now")
-    elif not held.is_replay and held.useful_until is not None and delay > _left(held):
-        return _no(f"it is useful until {held.useful_until:%Y-%m-%d %H:%M:%S} UTC: it would be too late")
+    elif no := _mistimed(held, delay):
+        return no
     rung = delay is None and held.user_id is None and held.is_due
     status = "queued" if delay is None else "retrying"
     change = Change(held, status, queue, attempt, delay_seconds=max(delay or 0.0, 0.0), is_rung=rung)
@@ -145,8 +144,16 @@ def _attempt(held: Held, edit: Edit) -> int | Not:
     return task.attempts - edit.attempts_left
 
 
-def _left(held: Held) -> float:
-    return (held.useful_until - held.market_now).total_seconds() if held.useful_until is not None else 0.0
+def _mistimed(held: Held, delay: float) -> Not | None:
+    """Return why an execution may not be due after so many seconds. A replay's clock says nothing about seconds."""
+    if delay < 0:
+        return _no("that due time is past: `run` starts it now")
+    due = held.market_now + timedelta(seconds=delay)
+    if not held.is_due and (held.is_replay or due < held.scheduled_for):
+        return _no(f"its slot is {held.scheduled_for:%Y-%m-%d %H:%M:%S} UTC: nothing runs before its slot")
+    if not held.is_replay and held.useful_until is not None and due > held.useful_until:
+        return _no(f"it is useful until {held.useful_until:%Y-%m-%d %H:%M:%S} UTC: it would be too late")
+    return None
 
 
 def _no(said: str) -> Not:

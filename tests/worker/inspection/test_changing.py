@@ -1,5 +1,7 @@
 """What waits or is queued can be run, deleted, killed, requeued and edited: the row first, then Redis, by one winner."""
 
+from datetime import datetime, timedelta
+
 import pytest
 
 from db.transaction import Database
@@ -269,3 +271,21 @@ async def test_without_redis_the_row_is_changed_and_the_answer_says_so(
     assert result.verdict is Verdict.UNSURE
     assert "Redis did not answer" in result.said
     assert await row(database, bell) == ("cancelled", 2)
+
+
+async def test_nothing_is_edited_to_run_before_its_slot_or_after_its_deadline(
+    database: Database, bells: Bells, asha: Person
+) -> None:
+    soon = await scalar(database, "SELECT now() + interval '1 hour'")
+    assert isinstance(soon, datetime)
+    bell = await execution(database, "queued", asha, task="submit", at=soon, useful_until=soon + timedelta(hours=1))
+    for seconds, said in ((60, "nothing runs before its slot"), (3 * 3600, "it would be too late")):
+        [result] = await _act(
+            database, bells, Group.QUEUES, Action.EDIT, bell.execution_id, edit=Edit(in_seconds=seconds)
+        )
+        assert (result.verdict, said in result.said) == (Verdict.REFUSED, True), result
+    for action in (Action.RUN, Action.REQUEUE):
+        [result] = await _act(database, bells, Group.QUEUES, action, bell.execution_id)
+        assert (result.verdict, "that is to come" in result.said) == (Verdict.REFUSED, True), result
+    [result] = await _act(database, bells, Group.QUEUES, Action.EDIT, bell.execution_id, edit=Edit(in_seconds=5400))
+    assert result.verdict is Verdict.DONE, result
