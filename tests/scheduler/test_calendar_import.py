@@ -1,12 +1,11 @@
 """A calendar that is imported takes effect in processes that run: schedules that had come to its end fire again."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
 
-from config.servers import ServerUrls
 from db.calendar import CalendarRepository, StoredCalendar
 from db.claims import LedgerRepository
 from db.executions import Bell
@@ -48,11 +47,11 @@ def _without(whole: Calendar, *closed: date, last: date | None = None) -> Calend
     return Calendar(whole.exchange, sessions, whole.first, last)
 
 
-async def _opened(database: Database, bells: Bells) -> Due:
+async def _opened(database: Database, ringer: Ringer) -> Due:
     """Return a scheduler's part that took the calendar there is, and planned by it, on the morning of DAY."""
     await replay_from(database)
     await person(database)
-    due = Due(database, Ringer(bells), "s1", await _stored(database), share=8)
+    due = Due(database, ringer, "s1", await _stored(database), share=8)
     await due.plan_new(True)
     return due
 
@@ -66,7 +65,7 @@ async def test_a_schedule_that_came_to_the_calendars_end_fires_after_an_import(
     database: Database, bells: Bells, whole: Calendar
 ) -> None:
     await _import(database, _without(whole, last=DAY))
-    due = await _opened(database, bells)
+    due = await _opened(database, Ringer(bells))
     await set_clock(database, EVENING)
     await _fire_all(due)
     ended = "SELECT count(*) FROM schedules WHERE next_due_at = 'infinity'"
@@ -84,7 +83,7 @@ async def test_a_schedule_that_came_to_the_calendars_end_fires_after_an_import(
 async def test_a_holiday_that_is_imported_moves_what_was_planned_for_it(
     database: Database, bells: Bells, whole: Calendar
 ) -> None:
-    due = await _opened(database, bells)
+    due = await _opened(database, Ringer(bells))
     await set_clock(database, EVENING)
     await _fire_all(due)
     await _import(database, _without(whole, NEXT))
@@ -95,40 +94,38 @@ async def test_a_holiday_that_is_imported_moves_what_was_planned_for_it(
 
 
 async def test_what_is_due_already_is_not_lost_to_an_import(database: Database, bells: Bells, whole: Calendar) -> None:
-    due = await _opened(database, bells)
+    due = await _opened(database, Ringer(bells))
     await set_clock(database, BEFORE_OPEN)
     await _import(database, _without(whole, NEXT))
     await _fire_all(due)
     assert await scalar(database, SYNCS, at=BEFORE_OPEN) == 1
 
 
-class _ImportsWhileRinging(Bells):
+class _ImportsWhileRinging(Ringer):
     """Somebody imports a calendar while a slot is fanned out."""
 
-    def __init__(self, urls: ServerUrls, database: Database, calendar: Calendar) -> None:
-        super().__init__(urls.redis)
+    def __init__(self, bells: Bells, database: Database, calendar: Calendar) -> None:
+        super().__init__(bells)
         self.database, self.calendar = database, calendar
 
-    async def ring(self, bells: Iterable[Bell]) -> None:
-        await super().ring(bells)
+    async def ring(self, bells: Collection[Bell]) -> int:
         await _import(self.database, self.calendar)
+        return await super().ring(bells)
 
 
 async def test_an_import_in_the_middle_of_a_fan_out_plans_the_slot_after_it(
-    database: Database, urls: ServerUrls, whole: Calendar
+    database: Database, bells: Bells, whole: Calendar
 ) -> None:
     await _import(database, _without(whole, last=DAY))
-    ringing = _ImportsWhileRinging(urls, database, whole)
-    due = await _opened(database, ringing)
+    due = await _opened(database, _ImportsWhileRinging(bells, database, whole))
     await set_clock(database, BEFORE_OPEN)
     await due.fire(True)
-    await ringing.close()
     planned = await scalar(database, "SELECT next_due_at FROM schedules WHERE name = 'order_sync before open'")
     assert planned == BEFORE_OPEN + timedelta(days=1)
 
 
 async def test_a_trigger_nobody_can_read_keeps_its_due_time(database: Database, bells: Bells, whole: Calendar) -> None:
-    await _opened(database, bells)
+    await _opened(database, Ringer(bells))
     async with database.transaction(None) as session:
         await session.execute(text("UPDATE schedules SET trigger = 'nonsense' WHERE name = 'buy_orders'"))
     await _import(database, _without(whole, NEXT))
