@@ -44,12 +44,16 @@ class Held:
 
 @dataclass(slots=True)
 class Claim:
-    """What a claim brought, by Redis id: won; alone, what may only run alone; locked; dropped, with the reason."""
+    """What a claim brought, by Redis id: won; alone, what may only run alone; locked; dropped, with the reason.
+
+    is_given_up: nobody waits for it any more.
+    """
 
     won: list[Held] = field(default_factory=list)
     alone: set[str] = field(default_factory=set)
     locked: list[str] = field(default_factory=list)
     dropped: dict[str, str] = field(default_factory=dict)
+    is_given_up: bool = False
 
 
 class Ledger:
@@ -124,14 +128,19 @@ class Ledger:
         ran until now is settled first: it would be lost with it. Raises what the database raised; then nothing is held,
         and what may have been won is handed back before the next claim.
         """
-        claiming = asyncio.run_coroutine_threadsafe(self._claim(queue, messages, alone), self.loop)
+        claim = Claim()
+        claiming = asyncio.run_coroutine_threadsafe(self._claim(claim, queue, messages, alone), self.loop)
         try:
-            return claiming.result(CLAIM_SECONDS)
+            claiming.result(CLAIM_SECONDS)
         except BaseException:
+            # It may have ended in this very moment, or end all the same.
+            claim.is_given_up = True
             claiming.cancel()
+            self.loop.call_soon_threadsafe(self._disown, claim)
             raise
+        return claim
 
-    async def _claim(self, queue: str, messages: Sequence[tuple[str, Bell]], alone: bool) -> Claim:
+    async def _claim(self, claim: Claim, queue: str, messages: Sequence[tuple[str, Bell]], alone: bool) -> None:
         if alone:
             await self.settler.settled()
         bells = [bell for _, bell in messages]
@@ -147,19 +156,28 @@ class Ledger:
             self._doubtful += bells
             self._note_away(error)
             raise
-        return self._hold(queue, messages, won, late, standings, alone)
+        self._hold(claim, queue, messages, won, late, standings, alone)
+        if claim.is_given_up:
+            self._disown(claim)
+
+    def _disown(self, claim: Claim) -> None:
+        """Hold no longer what was won for somebody who waits no longer, and give it back before the next claim."""
+        for held in claim.won:
+            if self.held.get(held.key) is held:
+                del self.held[held.key]
+                self._doubtful.append(_bell(held))
 
     def _hold(
         self,
+        claim: Claim,
         queue: str,
         messages: Sequence[tuple[str, Bell]],
         won: Sequence[Execution],
         late: Collection[str],
         standings: Mapping[str, Standing],
         alone: bool,
-    ) -> Claim:
+    ) -> None:
         executions = {f"{one.id}.{one.generation}": one for one in won}
-        claim = Claim()
         for id_, bell in messages:
             key = f"{bell.execution_id}.{bell.generation}"
             if (execution := executions.get(key)) is not None:
@@ -174,7 +192,6 @@ class Ledger:
                 claim.alone.add(id_)
             else:
                 claim.locked.append(id_)
-        return claim
 
     # Ends.
 
