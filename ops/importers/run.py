@@ -30,7 +30,7 @@ from ops.importers.store import Chunk, new_of, rows_of, store
 from ops.importers.words import UNMAPPED
 
 # Large enough for one statement a table to be worth it, small enough to be parsed while the chunk before is stored.
-CHUNK = 1000
+CHUNK = 2000
 
 
 @dataclass(frozen=True, slots=True)
