@@ -1,9 +1,10 @@
 """A worker process's inside in the test's own process: its event loop, its ledger, Dramatiq's worker around them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import datetime
+from typing import TypeVar
 
 from dramatiq import Worker
 from dramatiq.asyncio import EventLoopThread, set_event_loop_thread
@@ -26,6 +27,8 @@ from worker.wire import message_id
 
 Step = Callable[..., Awaitable[Outcome]]
 SHARE = 8
+
+T = TypeVar("T")
 
 
 class NoResources:
@@ -51,6 +54,16 @@ def open_ledger(urls: ServerUrls, name: str = "w1", threads: int = 4) -> Iterato
             asyncio.run_coroutine_threadsafe(closing, loop.loop).result(5)
         loop.stop()  # type: ignore[no-untyped-call]
         set_event_loop_thread(None)
+
+
+@asynccontextmanager
+async def beside(worker: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Open and close a worker from another thread, so that the test's own loop goes on meanwhile."""
+    opened = await asyncio.to_thread(worker.__enter__)
+    try:
+        yield opened
+    finally:
+        await asyncio.to_thread(worker.__exit__, None, None, None)
 
 
 async def claim(ledger: Ledger, *bells: Bell, alone: bool = False) -> Claim:

@@ -18,7 +18,8 @@ class Relay:
         self.target = target
         self.open = asyncio.Event()
         self.open.set()
-        self.lines = 0
+        self.is_cut = False
+        self.lines = self.refused = 0
         self._stalled: set[asyncio.Event] = set()
         self._gates: set[asyncio.Event] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -43,8 +44,22 @@ class Relay:
         self._gates |= self._stalled
         self._stalled = set()
 
+    def cut(self) -> None:
+        """End the connections there are and every new one at once, as of a server that is away, until `mend`."""
+        self.is_cut = True
+        for task in self._tasks:
+            task.cancel()
+
+    def mend(self) -> None:
+        """Let new connections work again."""
+        self.is_cut = False
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Carry one connection."""
+        if self.is_cut:
+            self.refused += 1
+            writer.close()
+            return
         self.lines += 1
         task = asyncio.current_task()
         assert task is not None
