@@ -21,7 +21,7 @@ async def failed(database: Database, who: Person | None, message: str, task: str
     bell = await queued(database, task, who, subject)
     async with database.transaction(None) as session:
         ledger = LedgerRepository(session)
-        (execution,) = await ledger.claim([bell], "w1")
+        (execution,), _ = await ledger.claim([bell], "w1")
         settlement = Settlement(execution, "failed", 0.1, None, message, "ValueError", message, "Traceback\nValueError")
         await ledger.settle([settlement], "w1")
     return int(str(await scalar(database, "SELECT max(id) FROM error_logs")))
