@@ -64,6 +64,18 @@ _QUEUES = text(
 # One user's by the index that begins with the user; of all, the whole of what is open.
 _QUEUED_PARTS = ("e.is_ringable", "e.is_open AND e.rung_at IS NOT NULL AND e.status = 'queued'")
 _QUEUED = "SELECT scheduled_for, id, generation FROM service_task_execution e WHERE {part} AND {conditions}"
+# In the order of their indexes, a page behind another. A dead letter is kept for a week: what ended before has none.
+_MESSAGES = {
+    "waiting": """
+        SELECT e.queue, e.id, e.generation, e.next_attempt_at AS at FROM service_task_execution e
+        WHERE e.is_retrying AND (e.next_attempt_at, e.id) > (:at, :id) AND {conditions}
+        ORDER BY e.next_attempt_at, e.id LIMIT :limit""",
+    "dead": """
+        SELECT e.queue, e.id, e.generation, e.scheduled_for AS at FROM service_task_execution e
+        WHERE e.is_failure AND (e.scheduled_for, e.id) > (:at, :id) AND e.finished_at > now() - interval '8 days'
+          AND {conditions}
+        ORDER BY e.scheduled_for, e.id LIMIT :limit""",
+}
 _CONDITIONS = {
     "user_id": "e.user_id = :user_id",
     "task": "e.task_name = :task",
@@ -137,6 +149,17 @@ class InspectionRepository:
         rows = await self.session.stream(text(query), asked, execution_options={"yield_per": 1000})
         async for row in rows:
             yield row.scheduled_for, row.id, row.generation
+
+    async def messages(self, kind: str, limit: int, behind: tuple[datetime, int], **wanted: object) -> list[Row]:
+        """Return queue, id, generation and place (at, id) of what may have a message that waits or is dead, in order.
+
+        kind: waiting or dead. behind: at and id of the last one of the page before. wanted: user_id, task and queue of
+        a wish; None asks for all.
+        """
+        asked = {name: value for name, value in wanted.items() if value is not None}
+        conditions = " AND ".join(_CONDITIONS[name] for name in asked) or "true"
+        values = {"at": behind[0], "id": behind[1], "limit": limit, **asked}
+        return await self._all(text(_MESSAGES[kind].format(conditions=conditions)), **values)
 
     async def backlog(self, limit: int, **wanted: object) -> list[Row]:
         """Return what is due and waits for its user's share, in turn. wanted: fields of a wish; after: an id."""

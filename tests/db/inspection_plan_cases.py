@@ -26,6 +26,13 @@ async def _pages(session: AsyncSession) -> None:
     await look.backlog(20, user_id=USER, queue="orders", after=9, newer_seconds=9.0)
 
 
+async def _messages(session: AsyncSession) -> None:
+    look = InspectionRepository(session)
+    for kind in ("waiting", "dead"):
+        await look.messages(kind, 500, (SLOT, 0), user_id=USER)
+        await look.messages(kind, 500, (SLOT, 0), user_id=USER, task="notify", queue="orders")
+
+
 async def _change(session: AsyncSession) -> None:
     interventions = InterventionRepository(session)
     held = await interventions.hold(_KEYS)
@@ -51,6 +58,7 @@ OF_INSPECTIONS: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
     "InspectionRepository.acts": lambda s: InspectionRepository(s).acts(RUNNING),
     "InspectionRepository.backlog": _pages,
     "InspectionRepository.backlog and what is rung": _queued,
+    "InspectionRepository.messages": _messages,
     "InspectionRepository.of_ids": lambda s: InspectionRepository(s).of_ids([RUNNING, QUEUED]),
     "InspectionRepository.of_keys": lambda s: InspectionRepository(s).of_keys(_KEYS),
     "InspectionRepository.queues": lambda s: InspectionRepository(s).queues(None),

@@ -145,6 +145,29 @@ return {now, redis.call('ZCARD', set) <= rank + #ids and 1 or 0, ids, messages, 
 """
 )
 
+# Some members of a sorted set: KEYS set, hash, errors; ARGV the longest message, the ids. Those that are not in it are
+# left out.
+_THESE = Script(
+    _NOW
+    + """
+local set, hash, errors = unpack(KEYS)
+local most = tonumber(ARGV[1])
+"""
+    + _READ
+    + """
+local ids, scores = {}, {}
+for i = 2, #ARGV do
+    local at = redis.call('ZSCORE', set, ARGV[i])
+    if at then
+        ids[#ids + 1] = ARGV[i]
+        scores[#scores + 1] = at
+    end
+end
+local messages, long = read(ids)
+return {now, 1, ids, messages, long, scores, {}}
+"""
+)
+
 # A page of a list: KEYS list, hash; ARGV the place of the first, the id it shall stand behind or '', how many, the
 # longest message. When that id is gone the list was taken down to it: what is first now follows.
 _LISTED = Script(
@@ -191,12 +214,8 @@ async def sorted_page(
     redis: Redis, queue: str, kind: Kind, start: Start, count: int, *, highest_first: bool = False
 ) -> RawPage:
     """Return a page of what waits or is dead, by due time or time of death. Raises RedisError or OSError."""
-    keys = {
-        "waiting": (waiting_key(queue), waiting_messages_key(queue), dead_errors_key(queue)),
-        "dead": (dead_key(queue), dead_messages_key(queue), dead_errors_key(queue)),
-    }[kind]
     arguments = (int(highest_first), start.how, start.at_ms, start.message_id, count, LONGEST_MESSAGE)
-    [answer] = await run(redis, [Call(_SORTED, keys, arguments)])
+    [answer] = await run(redis, [Call(_SORTED, _sorted_keys(queue, kind), arguments)])
     return _page(answer)
 
 
@@ -225,6 +244,18 @@ async def look(redis: Redis, queues: Sequence[str], workers: Sequence[str]) -> d
         for queue in queues
     ]
     return {queue: _look(answer) for queue, answer in zip(queues, await run(redis, calls), strict=True)}
+
+
+async def these(redis: Redis, queue: str, kind: Kind, ids: Sequence[str]) -> list[RawMessage]:
+    """Return those of some messages that wait or are dead, some hundreds at a time. Raises RedisError or OSError."""
+    [answer] = await run(redis, [Call(_THESE, _sorted_keys(queue, kind), (LONGEST_MESSAGE, *ids))])
+    return list(_page(answer).messages)
+
+
+def _sorted_keys(queue: str, kind: Kind) -> tuple[str, str, str]:
+    if kind == "waiting":
+        return waiting_key(queue), waiting_messages_key(queue), dead_errors_key(queue)
+    return dead_key(queue), dead_messages_key(queue), dead_errors_key(queue)
 
 
 def _page(answer: list[Any]) -> RawPage:

@@ -12,7 +12,7 @@ from db.inspections import InspectionRepository
 from worker.bells.pages import Kind
 from worker.inspection.letters import Letter, moment
 from worker.inspection.reach import Reach, Wish
-from worker.inspection.walking import PAGE, Mark, queue_names, walk
+from worker.inspection.walking import PAGE, Mark, find_these, queue_names, walk
 from worker.messages import TASKS
 
 Row = Mapping[str, Any]
@@ -67,6 +67,7 @@ class BadCursorError(Exception):
         super().__init__(f"{cursor!r} is no cursor of this list: give the one that the last page named")
 
 
+_FIRST = (datetime(1970, 1, 1, tzinfo=UTC), 0)
 # What a list is sorted by, besides the moments that Redis keeps it sorted by.
 _KEYS: Mapping[str, Callable[[Entry], str | int]] = {
     "age": lambda entry: round(entry.since.timestamp() * 1000) if entry.since is not None else 0,
@@ -98,10 +99,9 @@ async def dead(reach: Reach, wish: Wish, *, sort: str = "-died", limit: int = 50
 async def entries(
     reach: Reach, kind: Kind, wish: Wish, *, highest_first: bool = False, behind: Mark | None = None
 ) -> AsyncIterator[tuple[Mark, Entry]]:
-    """Yield all that a wish asks for, in Redis's order."""
-    queues = await queue_names(reach.redis) if wish.queue is None else [wish.queue]
+    """Yield all that a wish asks for, in Redis's order; of one user in none, which costs no look at anybody else's."""
     batch: list[tuple[Mark, Letter]] = []
-    async for mark, letter in walk(reach.redis, queues, kind, highest_first=highest_first, behind=behind):
+    async for mark, letter in _letters(reach, kind, wish, highest_first, behind):
         if wish.task is None or letter.task == wish.task:
             batch.append((mark, letter))
         if len(batch) >= PAGE:
@@ -112,11 +112,35 @@ async def entries(
         yield found
 
 
+async def _letters(
+    reach: Reach, kind: Kind, wish: Wish, highest_first: bool, behind: Mark | None
+) -> AsyncIterator[tuple[Mark, Letter]]:
+    if wish.user_id is None:
+        queues = await queue_names(reach.redis) if wish.queue is None else [wish.queue]
+        async for found in walk(reach.redis, queues, kind, highest_first=highest_first, behind=behind):
+            yield found
+        return
+    place = _FIRST
+    while True:
+        wanted = {"user_id": wish.user_id, "task": wish.task, "queue": wish.queue}
+        async with reach.database.reading(None) as session:
+            rows = await InspectionRepository(session).messages(kind, PAGE, place, **wanted)
+        if not rows:
+            return
+        place = rows[-1]["at"], rows[-1]["id"]
+        for found in await find_these(reach.redis, kind, [(row["queue"], _message_id(row)) for row in rows]):
+            yield found
+
+
+def _message_id(row: Row) -> str:
+    return f"{row['id']}.{row['generation']}"
+
+
 async def _page(reach: Reach, kind: Kind, wish: Wish, sort: str, limit: int, cursor: str | None) -> Page:
     name, reverse = sort.removeprefix("-"), sort.startswith("-")
     mark = _read_cursor(cursor, sort) if cursor is not None else None
-    if name in _KEYS:
-        found = await _smallest(entries(reach, kind, wish), _KEYS[name], reverse, limit + 1, mark)
+    if name in _KEYS or wish.user_id is not None:
+        found = await _smallest(entries(reach, kind, wish), _KEYS.get(name), reverse, limit + 1, mark)
     else:
         behind = Mark(*mark) if mark is not None else None
         found = []
@@ -134,16 +158,19 @@ Key = tuple[Any, str, str]
 
 async def _smallest(
     found: AsyncIterator[tuple[Mark, Entry]],
-    key: Callable[[Entry], str | int],
+    key: Callable[[Entry], str | int] | None,
     reverse: bool,
     count: int,
     behind: Key | None,
 ) -> list[tuple[Key, Entry]]:
-    """Return the first few in an order that Redis does not keep. However many there are, no more are held."""
+    """Return the first few in an order that they do not come in. However many there are, no more are held.
+
+    key: what they are sorted by; None for their moment.
+    """
     kept: list[tuple[Key, Entry]] = []
     pick = heapq.nlargest if reverse else heapq.nsmallest
     async for mark, entry in found:
-        place = (key(entry), mark.queue, mark.message_id)
+        place = (mark.at_ms if key is None else key(entry), mark.queue, mark.message_id)
         if behind is None or (place < behind if reverse else place > behind):
             kept.append((place, entry))
         if len(kept) >= 4 * count + PAGE:

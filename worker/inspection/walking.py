@@ -1,6 +1,6 @@
 """Goes through what waits or is dead, over all queues in one order, a page at a time: memory stays bounded."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from worker.bells.calls import text
 from worker.bells.keys import KNOWN_QUEUES, NAMESPACE
-from worker.bells.pages import Kind, RawMessage, Start, sorted_page
+from worker.bells.pages import Kind, RawMessage, Start, sorted_page, these
 from worker.inspection.letters import Letter, letter_of
 from worker.messages import QUEUES
 
@@ -48,6 +48,18 @@ async def walk(
         yield mark, letter_of(mark.queue, path.raw)
         if (following := await path.next()) is not None:
             heads.append((following, path))
+
+
+async def find_these(redis: Redis, kind: Kind, ids: Sequence[tuple[str, str]]) -> list[tuple[Mark, Letter]]:
+    """Return those of some messages that wait or are dead, in no order. ids: queue and message id, some hundreds."""
+    by_queue: dict[str, list[str]] = defaultdict(list)
+    for queue, id_ in ids:
+        by_queue[queue].append(id_)
+    return [
+        (Mark(raw.at_ms, queue, raw.message_id), letter_of(queue, raw))
+        for queue, some in by_queue.items()
+        for raw in await these(redis, queue, kind, some)
+    ]
 
 
 class _Path:
