@@ -146,7 +146,7 @@ class World:
                 subject=subject,
                 queue="default",
                 status="running",
-                rung_at=datetime.now(UTC),
+                rung_at=now,
                 attempt=1,
                 as_of=as_of or now,
                 useful_until=useful_until,
@@ -166,8 +166,8 @@ class World:
         async with self.database.transaction(None) as session:
             held = await session.get_one(ExecutionRow, (row.scheduled_for, row.id))
             held.status, held.attempt = "running", held.attempt + 1
-            held.rung_at = held.rung_at or datetime.now(UTC)
             now: datetime = (await session.execute(text("SELECT market_now()"))).scalar_one()
+            held.rung_at = held.rung_at or now
             return _execution(held, now)
 
     async def settle(self, execution: Execution, outcome: Outcome) -> None:
