@@ -43,6 +43,7 @@ class RetentionPolicy:
     service_logs: int = 30
     resolved_errors: int = 90
     read_notifications: int = 90
+    healings: int = 30
     ended_processes: int = 7
     routine_executions: int = 3
 
@@ -80,6 +81,14 @@ _NOTIFICATIONS = text(
     DELETE FROM notifications WHERE id IN (
         SELECT id FROM notifications WHERE read AND read_at < now() - make_interval(days => :days)
         ORDER BY read_at LIMIT :chunk FOR UPDATE SKIP LOCKED)
+    RETURNING id
+    """
+)
+_HEALINGS = text(
+    """
+    DELETE FROM healings WHERE id IN (
+        SELECT id FROM healings WHERE at < now() - make_interval(days => :days)
+        ORDER BY at LIMIT :chunk FOR UPDATE SKIP LOCKED)
     RETURNING id
     """
 )
@@ -147,6 +156,10 @@ class RetentionRepository:
     async def delete_read_notifications(self, days: int, chunk: int) -> int:
         """Delete notifications that were read so long ago. Returns how many."""
         return len((await self.session.execute(_NOTIFICATIONS, {"days": days, "chunk": chunk})).all())
+
+    async def delete_healings(self, days: int, chunk: int) -> int:
+        """Delete what the sweep put right so long ago. Returns how many."""
+        return len((await self.session.execute(_HEALINGS, {"days": days, "chunk": chunk})).all())
 
     async def delete_ended_processes(self, days: int) -> int:
         """Forget processes that ended, or were last seen, so long ago. Returns how many."""

@@ -38,7 +38,7 @@ FILLINGS: tuple[str, ...] = (
             rung_at, next_attempt_at, worker, executed_at, finished_at, attempt, useful_until, waiting_for, duration_seconds,
             details)
         SELECT timestamptz '{SLOT}', 'sell_monitor', {_OWNER}, g::text, 'orders', s, timestamptz '{SLOT}',
-               CASE WHEN s IN ('running', 'success') OR (s = 'queued' AND g % 2 > 0) THEN now() END,
+               CASE WHEN s IN ('running', 'success') OR (s = 'queued' AND g % 3 = 0) THEN now() END,
                CASE WHEN s = 'retrying' THEN now() + g * interval '1 s' END,
                CASE WHEN s = 'running' AND g % 2 = 0 THEN 'dead' WHEN s IN ('running', 'success') THEN 'w1' END,
                now(), CASE WHEN s = 'success' THEN now() END, 1, timestamptz '{SLOT}' + interval '1 hour',
@@ -46,7 +46,8 @@ FILLINGS: tuple[str, ...] = (
                     "after": "2024-01-09T10:00:00Z", "repeats": true}}]'::jsonb END, 0.1, '{{"seen": 1}}'::jsonb
         FROM (SELECT g, CASE WHEN g <= {IN_SLOT // 2} THEN 'success' WHEN g <= {IN_SLOT // 2} + 60 THEN 'running'
                              WHEN g <= {IN_SLOT // 2} + 200 THEN 'waiting'
-                             WHEN g <= {IN_SLOT // 2} + 2200 THEN 'retrying' ELSE 'queued' END AS s
+                             WHEN g <= {IN_SLOT // 2} + 2200 THEN 'retrying'
+                             WHEN g % 3 = 2 THEN 'skipped' ELSE 'queued' END AS s
               FROM generate_series(1, {IN_SLOT}) g) slot""",
     f"""INSERT INTO service_task_execution (scheduled_for, task_name, user_id, account_id, queue, status, as_of, rung_at,
             worker, executed_at, finished_at, attempt, duration_seconds, details)

@@ -15,16 +15,12 @@ from db.accounts import AccountRepository, CashMovement
 from db.activity import ActivityRepository
 from db.audit_logs import AuditLogRepository
 from db.bars import BarRepository
-from db.claims import LedgerRepository, Settlement
 from db.configs import UserTradingConfigRepository
 from db.decisions import DecisionRepository
 from db.error_logs import ErrorLogRepository
-from db.executions import Bell, Execution, FollowUp, ServiceTaskRepository
-from db.hand_backs import HandBackRepository
-from db.healings import HealingRepository
+from db.executions import Execution, FollowUp, ServiceTaskRepository
 from db.histories import HistoryRepository
 from db.lookups import LookupRepository
-from db.losses import LossRepository
 from db.notifications import Notice, NotificationRepository
 from db.orders import OrderRepository
 from db.overview import OverviewRepository
@@ -33,13 +29,10 @@ from db.pnl import DayTrades, PnlRepository
 from db.positions import FillRepository, PositionRepository
 from db.reentries import FilledRung, ReentryRepository, Rung
 from db.retention import RetentionRepository
-from db.rings import RingRepository, Walk
 from db.schedules import ScheduleRepository, Slot
 from db.service_logs import ServiceLogRepository
 from db.service_status import ServiceStatusRepository
-from db.shares import Place, ShareRepository
 from db.signals import Analysis, SignalRepository
-from db.sweeps import SweepRepository
 from db.training_jobs import MLTrainingJobRepository
 from db.user_signals import UserSignalRepository
 from db.users import UserRepository
@@ -47,6 +40,7 @@ from db.workers import WorkerRepository
 from tests.db.filled import IN_SLOT, ORDERS, SLOT
 from tests.db.import_plan_cases import OF_BATCHES, OF_IMPORTS
 from tests.db.inspection_plan_cases import OF_INSPECTIONS, SMALL_OF_INSPECTIONS
+from tests.db.queue_plan_cases import OF_QUEUE, SMALL_OF_QUEUE
 from trading.bars import Bar
 from trading.books import day_books
 from trading.config import DEFAULTS
@@ -59,15 +53,11 @@ USER, ACCOUNT, DAY = 25, 25, date(2024, 1, 9)
 # An account's newest live order and newest failed one, and a filled one; the account's open position.
 LIVE, FAILED, FILLED, HELD = ORDERS - 75, ORDERS - 275, 2025, 9525
 RUNNING, QUEUED = IN_SLOT // 2 + 25, IN_SLOT - 75
-# Whose executions wait for room.
-BEHIND = 50
 
 _AT = datetime(2024, 1, 9, 11, tzinfo=UTC)
 _HOUR = timedelta(hours=1)
 _S1 = Symbol("S1")
 _OWN = Execution(SLOT, RUNNING, 1, "sell_monitor", USER, ACCOUNT, str(RUNNING), SLOT, None, 1, SLOT, 1)
-_BELLS = [Bell("sell_monitor", "orders", SLOT, QUEUED + 100 * n, 1) for n in range(-20, 0)]
-_FAILURE = Settlement(_OWN, "retrying", 0.1, None, "r", "E", "e", "t", 1.0)
 _BAR = Bar(_S1, DAY, Decimal(1), Decimal(1), Decimal(1), Decimal(1), 1)
 _FILL = Fill(_S1, Side.BUY, 10, Decimal(10), Decimal(1), _AT)
 _TRADES = DayTrades([], 0, Decimal(1), Decimal(1), Decimal(0), 0)
@@ -117,14 +107,6 @@ async def _fan_out(session: AsyncSession) -> None:
         await repository.fan_out(slot, "account", condition, 0, 50, 8)
     await repository.fan_out(slot, "parameters", None, 0, 50, 8)
     await repository.fan_out(slot, "shared", "prices_missing", 0, 50, 8)
-
-
-async def _walks(session: AsyncSession) -> None:
-    """Look at pages from a beginning, a middle and the end."""
-    rings = RingRepository(session)
-    for walk in (Walk(), Walk(USER, "orders", QUEUED), Walk(None)):
-        await rings.rung(walk, 0, 500)
-        await rings.unrung(walk, 500)
 
 
 async def _pages(session: AsyncSession) -> None:
@@ -226,7 +208,7 @@ OF_A_USER: dict[str, Call] = {
     "UserTradingConfigRepository.versions": lambda s: UserTradingConfigRepository(s).versions(USER),
 }
 
-_ELSEWHERE = OF_IMPORTS | OF_INSPECTIONS
+_ELSEWHERE = OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE
 OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "AccountRepository.find": lambda s: AccountRepository(s).find(ACCOUNT),
     "AuditLogRepository.newest": lambda s: AuditLogRepository(s).newest(20),
@@ -246,15 +228,6 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "ErrorLogRepository.repeats": lambda s: ErrorLogRepository(s).repeats(SLOT, 20),
     "ErrorLogRepository.resolve": lambda s: ErrorLogRepository(s).resolve("asha", "n", ids=[7], fingerprints=["p7"]),
     "ErrorLogRepository.show": lambda s: ErrorLogRepository(s).show(7),
-    "HealingRepository.record": lambda s: HealingRepository(s).record({"late": (1, None)}),
-    "HealingRepository.since": lambda s: HealingRepository(s).since(_AT, 20),
-    "HandBackRepository.hand_back": lambda s: HandBackRepository(s).hand_back(_BELLS, "w1"),
-    "HandBackRepository.interrupt": lambda s: HandBackRepository(s).interrupt([_OWN], "w1"),
-    "LedgerRepository.claim": lambda s: LedgerRepository(s).claim(_BELLS, "w1"),
-    "LedgerRepository.settle": lambda s: LedgerRepository(s).settle([_FAILURE], "w1"),
-    "LedgerRepository.notify": lambda s: LedgerRepository(s).notify(),
-    "LedgerRepository.saw": lambda s: LedgerRepository(s).saw([USER]),
-    "LedgerRepository.standings": lambda s: LedgerRepository(s).standings(_BELLS),
     "LookupRepository.execution": lambda s: LookupRepository(s).execution(RUNNING),
     "LookupRepository.executions": _pages,
     "LookupRepository.order": lambda s: LookupRepository(s).order(LIVE),
@@ -262,7 +235,6 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "LookupRepository.positions": lambda s: LookupRepository(s).positions(20, user_id=USER, open=True),
     "LookupRepository.user_id": lambda s: LookupRepository(s).user_id("user7@example.in"),
     "LookupRepository.users": lambda s: LookupRepository(s).users(20),
-    "LossRepository.take_back": lambda s: LossRepository(s).take_back(["dead"]),
     "MLTrainingJobRepository.close_ended": lambda s: MLTrainingJobRepository(s).close_ended(),
     "MLTrainingJobRepository.newest": lambda s: MLTrainingJobRepository(s).newest(20),
     "MLTrainingJobRepository.show": lambda s: MLTrainingJobRepository(s).show(1),
@@ -275,15 +247,11 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "OverviewRepository.waiting": lambda s: OverviewRepository(s).waiting(),
     "OverviewRepository.workers": lambda s: OverviewRepository(s).workers(),
     "RetentionRepository.delete_read_notifications": lambda s: RetentionRepository(s).delete_read_notifications(9, 500),
+    "RetentionRepository.delete_healings": lambda s: RetentionRepository(s).delete_healings(9, 500),
     "RetentionRepository.delete_resolved_errors": lambda s: RetentionRepository(s).delete_resolved_errors(9, 500),
     "RetentionRepository.oldest_slot": lambda s: RetentionRepository(s).oldest_slot(),
     "RetentionRepository.thin": lambda s: RetentionRepository(s).thin(DAY, SLOT - 24 * _HOUR, SLOT, 3, 500),
     "RetentionRepository.thinned_until": lambda s: RetentionRepository(s).thinned_until(),
-    "RingRepository.renew": lambda s: RingRepository(s).renew(_BELLS),
-    "RingRepository.retries": lambda s: RingRepository(s).retries((SLOT, 0), 500),
-    "RingRepository.rung": _walks,
-    "RingRepository.stuck": lambda s: RingRepository(s).stuck(_BELLS),
-    "RingRepository.unrung": _walks,
     "ScheduleRepository.fan_out": _fan_out,
     "ScheduleRepository.next_moment": lambda s: ScheduleRepository(s).next_moment(),
     "ServiceLogRepository.newest": lambda s: ServiceLogRepository(s).newest(SLOT - 24 * _HOUR, 20),
@@ -297,22 +265,11 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
         _OWN, "orders", DAY, SLOT, SLOT + _HOUR
     ),
     "ServiceTaskRepository.request": lambda s: ServiceTaskRepository(s).request("train", "ml", "1", SLOT, _AT),
-    "ShareRepository.ring_due": lambda s: ShareRepository(s, 10_000).ring_due(Place(), 100),
-    "ShareRepository.ring_free": lambda s: ShareRepository(s, 10_000).ring_free({(BEHIND, "orders")}),
-    "ShareRepository.ring_next": lambda s: ShareRepository(s, 10_000).ring_next([USER, BEHIND], ["orders", "ml"]),
-    "ShareRepository.ring_shared": lambda s: ShareRepository(s, 8).ring_shared(500),
     "SignalRepository.candidates": lambda s: SignalRepository(s).candidates("dip", "h1", DAY),
     "SignalRepository.newest": lambda s: SignalRepository(s).newest("dip", "h1", DAY),
     "SignalRepository.shares": lambda s: SignalRepository(s).shares("dip", "h1", DAY, [_S1]),
     "SignalRepository.snapshot_version": lambda s: SignalRepository(s).snapshot_version("dip", "h1", DAY),
     "SignalRepository.store": lambda s: SignalRepository(s).store(Analysis("dip", "h1", DAY, "x", {}, {}, None, [])),
-    "SweepRepository.busy": lambda s: SweepRepository(s).busy(),
-    "SweepRepository.end_late": lambda s: SweepRepository(s).end_late(_BELLS),
-    "SweepRepository.give_up": lambda s: SweepRepository(s).give_up(),
-    "SweepRepository.make_ready": lambda s: SweepRepository(s).make_ready(500),
-    "SweepRepository.make_syncs": lambda s: SweepRepository(s).make_syncs(),
-    "SweepRepository.outlook": lambda s: SweepRepository(s).outlook(),
-    "SweepRepository.waiting": lambda s: SweepRepository(s).waiting(0, 100),
     "UserRepository.add_paper_account": lambda s: UserRepository(s).add_paper_account(USER, "third", DEFAULTS, _AT),
     "UserRepository.sign_up": lambda s: UserRepository(s).sign_up("new@example.in", "n", DEFAULTS, _AT),
     "WorkerRepository.end": lambda s: WorkerRepository(s).end(["dead", "old1"]),
@@ -320,7 +277,7 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
 }
 
 # Of these, every statement reads tables that stay small.
-_SMALL_ELSEWHERE = OF_BATCHES | SMALL_OF_INSPECTIONS
+_SMALL_ELSEWHERE = OF_BATCHES | SMALL_OF_INSPECTIONS | SMALL_OF_QUEUE
 SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "CalendarRepository.days": "a row a holiday",
     "ArtifactRepository": "a row a model, found by its hash",
@@ -336,8 +293,6 @@ SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "BarRepository.loaded_at": "a row a day",
     "BarRepository.price_day": "a row a day",
     "BarRepository.store_day": "a row a day",
-    "LossRepository.ended": "a row a process of the last weeks",
-    "LossRepository.living": "a row a process of the last weeks",
     "MLTrainingJobRepository.lock": "a row a training",
     "MLTrainingJobRepository.log": "a row a training",
     "MLTrainingJobRepository.repeat": "a row a training",
@@ -359,7 +314,6 @@ SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "RetentionRepository.drop_service_logs": "the catalogue",
     "ServiceStatusRepository.page": "a row a user",
     "UserRepository.admins": "a row a user",
-    "SweepRepository.hold_clock": "one row",
     "UserTradingConfigRepository.create": "inserts, as of a sign-up",
     "UserTradingConfigRepository.delete": "a row a user",
     "UserTradingConfigRepository.parameters": "a row a parameter set",

@@ -175,7 +175,7 @@ INTENDED: dict[str, set[str]] = {
 
 
 async def test_the_queues_statements_go_by_the_index_that_is_meant_for_them(full: ServerUrls) -> None:
-    """A hundred thousand executions stand in one slot, half of them over, a quarter of them behind their user's share."""
+    """A hundred thousand executions stand in one slot, most of them over, a sixth of them behind their user's share."""
     database = Database(make_engine(full.sqlalchemy, pool_size=1))
     found: dict[str, set[str]] = {}
     for name in INTENDED:

@@ -43,13 +43,14 @@ class _Work:
 
     def __init__(self, resources: Resources, execution: Execution, policy: RetentionPolicy, bite: int) -> None:
         self.resources, self.execution, self.policy, self.bite = resources, execution, policy, bite
-        self.gone = dict.fromkeys(("log_weeks", "errors", "notifications", "processes", "executions"), 0)
+        self.gone = dict.fromkeys(("log_weeks", "errors", "notifications", "healings", "processes", "executions"), 0)
 
     async def run(self) -> None:
         policy, bite = self.policy, self.bite
         await self._take("log_weeks", lambda rows: rows.drop_service_logs(policy.service_logs))
         await self._all("errors", lambda rows: rows.delete_resolved_errors(policy.resolved_errors, bite))
         await self._all("notifications", lambda rows: rows.delete_read_notifications(policy.read_notifications, bite))
+        await self._all("healings", lambda rows: rows.delete_healings(policy.healings, bite))
         await self._take("processes", lambda rows: rows.delete_ended_processes(policy.ended_processes))
         await self._thin()
 

@@ -83,6 +83,13 @@ async def test_a_notification_goes_long_after_it_was_read_and_not_before(desk: D
     assert await names(desk, "notifications", "title") == ["read lately", "unread"]
 
 
+async def test_what_the_sweep_put_right_is_told_for_a_month(desk: Desk) -> None:
+    for kind, at in (("old", ago(31)), ("young", ago(29))):
+        await desk.world.change(f"INSERT INTO healings (kind, count, at) VALUES ('{kind}', 1, {at})")
+    assert (await kept(desk))["healings"] == 1
+    assert await names(desk, "healings", "kind") == ["young"]
+
+
 async def test_log_lines_go_by_whole_weeks_of_machine_time(desk: Desk) -> None:
     line = "INSERT INTO service_logs (timestamp, level, module, message) VALUES ({at}, 'INFO', 'm', '{name}')"
     old = "SELECT make_partitions('service_logs', 'week', (now() - interval '50 days')::date, now()::date)"
