@@ -13,8 +13,9 @@ log = structlog.get_logger(__name__)
 class Heartbeats:
     """Says on Redis's clock who lives. Knows no leases: Redis away disturbs none, Postgres away stops no heartbeat."""
 
-    def __init__(self, bells: Bells) -> None:
-        self.bells = bells
+    def __init__(self, bells: Bells, queues: Collection[str]) -> None:
+        """queues: that the processes serve, those of stock actors too."""
+        self.bells, self.queues = bells, queues
         self._gone: set[str] = set()
 
     def end(self, name: str) -> None:
@@ -26,7 +27,7 @@ class Heartbeats:
         gone = set(self._gone)
         try:
             if working:
-                await self.bells.beat(sorted(working))
+                await self.bells.beat(sorted(working), self.queues)
             if gone:
                 await self.bells.forget(sorted(gone))
         except (RedisError, OSError) as error:

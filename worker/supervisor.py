@@ -60,7 +60,7 @@ class Supervisor:
         """child: the module that each process runs."""
         self.queues, self.threads, self.child = queues, threads, child
         self.leases = Leases(database, queues, lease_seconds)
-        self.heartbeats = Heartbeats(bells)
+        self.heartbeats = Heartbeats(bells, queues)
         self.children: dict[str, Child] = {}
         self.stopping = asyncio.Event()
         self._started = 0
