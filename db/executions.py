@@ -48,6 +48,16 @@ class Fenced(Exception):  # noqa: N818 - what happened, not what went wrong
         super().__init__(f"execution {execution_id} is no longer held under generation {generation}")
 
 
+def _is(status: str) -> str:
+    """Return a condition as Postgres writes it down: so models and database can be compared."""
+    return f"(status)::text = '{status}'::text"
+
+
+def _one_of(*statuses: str) -> str:
+    words = ", ".join(f"'{one}'::text" for one in statuses)
+    return f"(status)::text = ANY (ARRAY[{words}])"
+
+
 @user_scoped
 class ExecutionRow(Base):
     """One execution. Partitioned by month of `scheduled_for`; nothing holds a foreign key to it.
@@ -108,11 +118,11 @@ class ExecutionRow(Base):
     reason: Mapped[Line | None]
     details: Mapped[Json | None]
     created_at: Mapped[Created]
-    is_open: Mapped[bool] = mapped_column(Computed("status IN " + str(UNFINISHED), persisted=True))
-    is_waiting: Mapped[bool] = mapped_column(Computed("status = 'waiting'", persisted=True))
-    is_failure: Mapped[bool] = mapped_column(Computed("status IN ('failed', 'cancelled')", persisted=True))
-    is_ringable: Mapped[bool] = mapped_column(Computed("status = 'queued' AND rung_at IS NULL", persisted=True))
-    is_retrying: Mapped[bool] = mapped_column(Computed("status = 'retrying'", persisted=True))
+    is_open: Mapped[bool] = mapped_column(Computed(_one_of(*UNFINISHED), persisted=True))
+    is_waiting: Mapped[bool] = mapped_column(Computed(_is("waiting"), persisted=True))
+    is_failure: Mapped[bool] = mapped_column(Computed(_one_of("failed", "cancelled"), persisted=True))
+    is_ringable: Mapped[bool] = mapped_column(Computed(f"({_is('queued')}) AND (rung_at IS NULL)", persisted=True))
+    is_retrying: Mapped[bool] = mapped_column(Computed(_is("retrying"), persisted=True))
 
 
 @user_scoped

@@ -33,6 +33,14 @@ BEGIN
 END $$
 """
 _OPEN = "status IN ('waiting', 'queued', 'running', 'retrying')"
+_WORD = "(status)::text = "
+_MEANS = (
+    ("is_open", f"{_WORD}ANY (ARRAY['waiting'::text, 'queued'::text, 'running'::text, 'retrying'::text])"),
+    ("is_waiting", f"{_WORD}'waiting'::text"),
+    ("is_failure", f"{_WORD}ANY (ARRAY['failed'::text, 'cancelled'::text])"),
+    ("is_ringable", f"({_WORD}'queued'::text) AND (rung_at IS NULL)"),
+    ("is_retrying", f"{_WORD}'retrying'::text"),
+)
 
 
 def upgrade() -> None:
@@ -50,14 +58,8 @@ def upgrade() -> None:
     op.execute(_FILL)
     for name in ("failed", "unfinished", "unrung"):
         op.drop_index(f"ix_service_task_execution_{name}", table_name="service_task_execution")
-    op.execute(
-        f"ALTER TABLE service_task_execution "
-        f"ADD COLUMN is_open boolean NOT NULL GENERATED ALWAYS AS ({_OPEN}) STORED, "
-        "ADD COLUMN is_waiting boolean NOT NULL GENERATED ALWAYS AS (status = 'waiting') STORED, "
-        "ADD COLUMN is_failure boolean NOT NULL GENERATED ALWAYS AS (status IN ('failed', 'cancelled')) STORED, "
-        "ADD COLUMN is_ringable boolean NOT NULL GENERATED ALWAYS AS (status = 'queued' AND rung_at IS NULL) STORED, "
-        "ADD COLUMN is_retrying boolean NOT NULL GENERATED ALWAYS AS (status = 'retrying') STORED"
-    )
+    columns = (f"ADD COLUMN {name} boolean NOT NULL GENERATED ALWAYS AS ({means}) STORED" for name, means in _MEANS)
+    op.execute(f"ALTER TABLE service_task_execution {', '.join(columns)}")
     for name, rows in (("rung", "is_open AND rung_at IS NOT NULL"), ("ringable", "is_ringable")):
         op.create_index(
             f"ix_service_task_execution_{name}",
