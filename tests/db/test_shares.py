@@ -9,6 +9,7 @@ from sqlalchemy import text
 from db.claims import LedgerRepository, Settlement
 from db.executions import Bell
 from db.hand_backs import HandBackRepository
+from db.schedules import ScheduleRepository, Slot
 from db.shares import Place, ShareRepository
 from db.transaction import Database
 from tests.people import MORNING, Person, person, queued, replay_from, scalar, set_clock, worker
@@ -176,9 +177,10 @@ async def test_two_that_count_the_same_user_do_it_one_after_the_other(database: 
     assert await second == []
 
 
-async def test_two_schedulers_and_two_ledgers_never_let_more_on_than_the_share(database: Database) -> None:
-    asha, count = await person(database), 60
-    await backlog(database, asha, count)
+async def test_two_schedulers_a_fan_out_and_two_ledgers_never_let_more_on_than_the_share(database: Database) -> None:
+    await replay_from(database)
+    asha = await person(database)
+    await backlog(database, asha, 40)
     for name in ("w1", "w2"):
         await worker(database, name)
     done = asyncio.Event()
@@ -187,6 +189,14 @@ async def test_two_schedulers_and_two_ledgers_never_let_more_on_than_the_share(d
     async def schedule() -> None:
         while not done.is_set():
             await due(database)
+
+    async def fan_out() -> None:
+        id_ = int(str(await scalar(database, "SELECT id FROM schedules WHERE name = 'order_sync before open'")))
+        for number in range(40):
+            at = MORNING - timedelta(seconds=number)
+            slot = Slot(id_, "order_sync", "default", at, at.date(), at, at + timedelta(days=9), None)
+            async with database.transaction(None) as session:
+                await ScheduleRepository(session).fan_out(slot, "account", None, 0, 10, SHARE)
 
     async def work(name: str) -> None:
         nonlocal most
@@ -207,10 +217,13 @@ async def test_two_schedulers_and_two_ledgers_never_let_more_on_than_the_share(d
     async def watch() -> None:
         nonlocal most
         left = "SELECT count(*) FROM service_task_execution WHERE is_open"
-        while await scalar(database, left):
+        while not fanning.done() or await scalar(database, left):
             most = max(most, int(str(await scalar(database, TAKEN, user_id=asha.user_id))))
         done.set()
 
+    fanning = asyncio.create_task(fan_out())
     async with asyncio.timeout(60):
         await asyncio.gather(schedule(), schedule(), work("w1"), work("w2"), watch())
+    await fanning
     assert most == SHARE
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution WHERE status = 'success'") == 80

@@ -9,13 +9,16 @@ from sqlalchemy import text
 from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.schedules import ScheduleRepository
+from db.shares import ShareRepository
 from db.transaction import Database
+from db.users import UserRepository
 from scheduler import due as due_module
 from scheduler.due import Due
 from scheduler.ringer import Ringer
-from tests.people import MORNING, person, replay_from, scalar, set_clock
-from trading.config import TradingConfig
-from worker.bells.keys import ready_key
+from scheduler.sweep import Sweep
+from tests.people import MORNING, person, queued, replay_from, scalar, set_clock
+from tests.scheduler.messages import ready
+from trading.config import DEFAULTS, TradingConfig
 from worker.bells.ringing import Bells
 
 BEFORE_OPEN = datetime(2024, 1, 2, 3, 5, tzinfo=UTC)  # 08:35 IST
@@ -28,10 +31,6 @@ async def open_due(database: Database, bells: Bells, name: str = "s1", share: in
     return Due(database, Ringer(bells), name, calendar, share)
 
 
-async def ready_ids(bells: Bells, queue: str) -> list[str]:
-    return [str(id_) for id_ in await bells.redis.lrange(ready_key(queue), 0, -1)]
-
-
 async def test_two_schedulers_make_one_execution_for_each_subscriber(database: Database, bells: Bells) -> None:
     await replay_from(database)
     for number in range(5):
@@ -42,7 +41,84 @@ async def test_two_schedulers_make_one_execution_for_each_subscriber(database: D
     fired = await asyncio.gather(first.fire(True), second.fire(True))
     assert sum(fired) == 1
     assert await scalar(database, "SELECT count(*) FROM service_task_execution") == 5
-    assert len(await ready_ids(bells, "orders")) == 5
+    assert len(await ready(bells, "orders")) == 5
+
+
+SYNCS = (
+    "SELECT count(*) FILTER (WHERE rung_at IS NOT NULL) || ' of ' || count(*) FROM service_task_execution "
+    "WHERE task_name = 'order_sync'"
+)
+
+
+async def test_of_a_fan_out_no_more_is_rung_than_each_users_share(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    for name in ("asha", "bala"):
+        who = await person(database, name)
+        async with database.transaction(None) as session:
+            for number in range(3):
+                await UserRepository(session).add_paper_account(who.user_id, f"account {number}", DEFAULTS, MORNING)
+    due = await open_due(database, bells, share=3)
+    await due.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    await due.fire(True)
+    assert await scalar(database, SYNCS) == "6 of 8"
+    assert len(await ready(bells, "orders")) == 6
+
+
+async def test_a_fan_out_counts_what_its_users_have_on_redis_already(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha, _ = await person(database, "asha"), await person(database, "bala")
+    for number in range(2):
+        await queued(database, "submit", asha, str(number))
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE service_task_execution SET queue = 'orders'"))
+    due = await open_due(database, bells, share=2)
+    await due.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    await due.fire(True)
+    assert await scalar(database, SYNCS) == "1 of 2"
+
+
+async def test_whom_somebody_else_counts_is_fanned_out_and_rung_later(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    asha, _ = await person(database, "asha"), await person(database, "bala")
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    async with database.transaction(None) as ledger:
+        await ShareRepository(ledger, 8).hold([], written=[asha.user_id])
+        await due.fire(True)
+    assert await scalar(database, SYNCS) == "1 of 2"
+    sweep = Sweep(database, Ringer(bells), lease_seconds=10, every_seconds=0.0, share=8)
+    assert await sweep.ring_ready() == 1
+    assert await scalar(database, SYNCS) == "2 of 2"
+
+
+async def test_with_redis_away_slots_are_fanned_out_and_planned_all_the_same(database: Database) -> None:
+    await replay_from(database)
+    for number in range(5):
+        await person(database, f"user{number}")
+    bells = Bells("unix:///nowhere/redis.sock")
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    assert await due.fire(True) == 1
+    await bells.close()
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution") == 5
+    following = await scalar(database, "SELECT next_due_at FROM schedules WHERE name = 'order_sync before open'")
+    assert following == BEFORE_OPEN + timedelta(days=1)
+
+
+async def test_what_waits_was_not_rung(database: Database, bells: Bells) -> None:
+    await replay_from(database)
+    await person(database)
+    due = await open_due(database, bells)
+    await due.plan_new(True)
+    await set_clock(database, AFTER_CLOSE + timedelta(minutes=30))
+    while await due.fire(True):
+        pass
+    rung = "SELECT count(*) FILTER (WHERE rung_at IS NOT NULL) || ' of ' || count(*) FROM service_task_execution "
+    assert await scalar(database, f"{rung} WHERE task_name = 'buy_orders' AND status = 'waiting'") == "0 of 1"
 
 
 async def test_a_slot_fires_once_and_the_next_is_planned(database: Database, bells: Bells) -> None:
@@ -150,7 +226,7 @@ async def test_a_slot_past_its_use_leaves_a_row_that_says_it_was_missed(database
     assert of["eod_cleanup"] == [first + timedelta(hours=2, minutes=25, days=day) for day in (0, 1)]
     behind = "SELECT count(*) FROM schedules WHERE next_due_at <= market_now()"
     assert await scalar(database, behind) == 0
-    assert await ready_ids(bells, "orders") == []
+    assert await ready(bells, "orders") == []
 
 
 async def test_of_a_repeating_schedule_the_newest_missed_slot_is_recorded(database: Database, bells: Bells) -> None:
