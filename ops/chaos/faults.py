@@ -32,12 +32,14 @@ class Fault:
     """One kind of fault.
 
     strike: notes `struck` and what else there is to tell. ahead_seconds: how far the workers' clock is ahead.
+    opens: while it lasts the steps that wait at their gate go on; else not before it is over.
     """
 
     name: str
     sentence: str
     strike: Callable[[Scene], AbstractAsyncContextManager[None]]
     ahead_seconds: float = 0.0
+    opens: bool = True
 
 
 @asynccontextmanager
@@ -242,7 +244,12 @@ FAULTS = (
     Fault("kill_worker", "kill -9 of a worker process", kill_worker),
     Fault("kill_parent", "kill -9 of the supervisor", kill_parent),
     Fault("term_group", "TERM to the whole group", term_group),
-    Fault("double_term", "TERM to the supervisor, and again to the whole group", double_term),
+    Fault(
+        "double_term",
+        "TERM to the supervisor and again to the group, with steps that do not end",
+        double_term,
+        opens=False,
+    ),
     Fault("stop_worker", "SIGSTOP of a worker process, longer than its lease", stop_worker),
     Fault("redis_restart", "Redis restarted", redis_restart),
     Fault("redis_flushall", "Redis wiped", redis_flushall),

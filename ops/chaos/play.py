@@ -71,8 +71,10 @@ def play(street: Street, fault: Fault, state: State, random: Random) -> Result:
         await asyncio.sleep(random.uniform(0, _JITTER_SECONDS))
         scene.notes["in_state"] = await state.count(scene)
         async with fault.strike(scene):
-            scene.open_steps()
+            if fault.opens:
+                scene.open_steps()
             scene.release()
+        scene.open_steps()
         if state.finish is not None:
             await state.finish(scene)
 

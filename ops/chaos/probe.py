@@ -26,8 +26,7 @@ async def every_survivor_works(scene: Scene) -> int:
 
     Returns how many there are. Raises NotReachedError.
     """
-    names = {row["name"] for row in await scene.eye.rows(_NAMES, scene.house.survivors())}
-    wanted = {application_of(name) for name in names}
+    survivors: set[str] = set()
     for which, task in enumerate(TASKS_USED):
         scene.close_steps()
         first = _FIRST_NUMBER * (which + 1)
@@ -37,8 +36,10 @@ async def every_survivor_works(scene: Scene) -> int:
         thousand = str(which + 1)
 
         async def working(thousand: str = thousand, task: str = task) -> bool:
+            nonlocal survivors
             scene.house.keep_running()
-            return wanted <= {row["application"] for row in await scene.eye.rows(_WORKING, thousand, task)}
+            survivors = await _survivors(scene)  # again and again: one that lost its lease may have its end before it
+            return survivors <= {row["application"] for row in await scene.eye.rows(_WORKING, thousand, task)}
 
         async def over(thousand: str = thousand) -> bool:
             return not await scene.eye.one(_OPEN, thousand)
@@ -48,4 +49,9 @@ async def every_survivor_works(scene: Scene) -> int:
         finally:
             scene.open_steps()
         await reached(f"what was asked of {task} afterwards is over", over, _SECONDS)
-    return len(wanted)
+    return len(survivors)
+
+
+async def _survivors(scene: Scene) -> set[str]:
+    rows = await scene.eye.rows(_NAMES, scene.house.survivors())
+    return {application_of(row["name"]) for row in rows}
