@@ -1,7 +1,9 @@
 """How worker processes end: by which signals, with which codes, and within how many seconds."""
 
+import ctypes
 import os
 import signal
+import sys
 
 # A platform kills the whole group so long after its TERM.
 PLATFORM_SECONDS = 30.0
@@ -20,6 +22,9 @@ REAP_SECONDS = 0.5
 # It writes who ended; without that their work comes back when the leases end. Its own connections and lines come last.
 LAST_WORD_SECONDS = 1.0
 
+# Linux: the kernel tells a process when its parent is gone.
+_PR_SET_PDEATHSIG = 1
+
 # A process's exit code that says: not with these settings. Starting it again would not help.
 REFUSED = 2
 # It cannot go on; a new one can.
@@ -35,6 +40,17 @@ def stop_signals() -> list[signal.Signals]:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         stops.append(signal.SIGHUP)
     return stops
+
+
+def die_with(parent: int) -> None:
+    """End with the parent, also when it is killed; a parent that is gone already ends us now.
+
+    Call it in the main thread, as soon as can be. Linux only: elsewhere the watchdog sees to it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit("its supervisor is gone")
 
 
 class StopSignal:

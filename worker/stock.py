@@ -8,12 +8,9 @@ many executions run at once, MUHURAT_WORKER_SHUTDOWN_SECONDS how long they have 
 """
 
 import asyncio
-import ctypes
 import os
 import secrets
-import signal
 import socket
-import sys
 import threading
 from concurrent.futures import Future
 from multiprocessing.util import Finalize
@@ -30,7 +27,7 @@ from db import tables  # noqa: F401 - read now, and not while the first lease is
 from db.engine import make_engine
 from db.transaction import Database
 from worker.bells.ringing import Bells
-from worker.ending import BROKEN, LAST_WORD_SECONDS, LOG_SECONDS
+from worker.ending import BROKEN, LAST_WORD_SECONDS, LOG_SECONDS, die_with
 from worker.heartbeats import Heartbeats
 from worker.leases import Leases
 from worker.log_writer import LogWriter, open_logs
@@ -38,8 +35,6 @@ from worker.process import LOOP_BOOT_SECONDS, Process
 
 log = structlog.get_logger(__name__)
 
-# Linux: the kernel tells a process when its parent is gone.
-PR_SET_PDEATHSIG = 1
 POOL_SIZE = 3
 
 
@@ -94,7 +89,7 @@ class Life(Middleware):
     def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Take on as many executions as the worker has threads, and begin the lease."""
         self.process.room.places = self.process.broker.runner.places = worker.worker_threads
-        _die_with_master()
+        die_with(os.getppid())
         self.lease.begin(sorted(worker.consumer_whitelist or broker.get_declared_queues()))
         # At a second TERM Dramatiq's command ends at once, and with it whatever runs.
         Finalize(None, self.lease.end, exitpriority=1)
@@ -125,11 +120,6 @@ def _make_broker() -> Broker:
     process.broker.add_middleware(Life(process, OwnLease(name, settings), logs))
     dramatiq.set_broker(process.broker)
     return process.broker
-
-
-def _die_with_master() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 broker = _make_broker()

@@ -4,8 +4,10 @@ import asyncio
 import ctypes
 import os
 import signal
+import threading
 import time
 
+from dramatiq.worker import ConsumerThread
 from sqlalchemy import text
 
 from db.audit_logs import AuditLogRepository
@@ -31,6 +33,11 @@ async def _step(resources: Resources, execution: Execution) -> Outcome:
         case "holds the interpreter" if first:
             # What PyDLL calls keeps every other thread of the process from running.
             ctypes.PyDLL(None).sleep(_HOLD_SECONDS)
+        case "ends its consumers" if first:
+            for thread in threading.enumerate():
+                if isinstance(thread, ConsumerThread):
+                    thread.stop()
+            await asyncio.Event().wait()
         case subject if subject.startswith("waits for an answer"):
             await asyncio.sleep(0.2)
         case "writes after it was lost":

@@ -18,11 +18,14 @@ from db.engine import make_engine
 from db.transaction import Database
 from tests.people import scalar
 from tests.waiting import until
+from tests.worker.idle_child import CODE
 from tests.worker.relay import Relay, relayed
+from worker import supervisor as supervisor_module
 from worker.bells.keys import HEARTBEATS
 from worker.bells.ringing import Bells
+from worker.ending import REFUSED
 from worker.leases import RENEWALS_A_LEASE, Findings, Leases
-from worker.supervisor import Supervisor
+from worker.supervisor import ChildRefused, Supervisor
 
 CHILD = "tests.worker.idle_child"
 LEASE = 3.0
@@ -180,6 +183,35 @@ async def test_a_process_that_cannot_be_started_is_started_later_and_its_sibling
             await until(lambda: live(database, 1), 20)
         await until(lambda: live(database, 2), 20)
         assert sibling in supervisor.children
+
+
+async def test_a_process_that_refuses_its_settings_ends_nobody_who_was_well_with_them(
+    database: Database, bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "SOUND_SECONDS", 0.0)
+    async with supervising(database, bells, 2) as supervisor:
+        await until(lambda: live(database, 2), 20)
+        first, second = supervisor.children
+        monkeypatch.setenv(CODE, str(REFUSED))
+        os.kill(supervisor.children[first].process.pid, signal.SIGKILL)
+
+        async def refused() -> bool:
+            return await scalar(database, f"SELECT ({GONE}) >= 2") is True
+
+        await until(refused, 20)
+        assert second in supervisor.children
+        monkeypatch.delenv(CODE)
+        await until(lambda: live(database, 2), 20)
+
+
+async def test_settings_that_the_first_process_refuses_end_its_supervisor_with_a_word(
+    database: Database, bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CODE, str(REFUSED))
+    supervisor = Supervisor(database, bells, ("default",), 1, LEASE, CHILD)
+    with pytest.raises(ChildRefused, match="refused its settings"):
+        await asyncio.wait_for(supervisor.run(2), 20)
+    assert await live(database, 0)
 
 
 async def test_who_lost_its_lease_to_others_is_killed_and_replaced(database: Database, bells: Bells) -> None:

@@ -13,7 +13,12 @@ import pytest
 from dramatiq.asyncio import EventLoopThread
 from dramatiq.logging import get_logger
 
-from tests.waiting import wait_until
+from config.servers import ServerUrls
+from db.transaction import Database
+from tests.people import queued, scalar
+from tests.waiting import until, wait_until
+from tests.worker.house import house
+from worker.bells.ringing import Bells
 from worker.ending import BROKEN
 from worker.watchdog import SILENT_LOOKS, LoopProbe, Watchdog
 
@@ -142,6 +147,19 @@ def test_a_process_ends_soon_after_its_parent_where_no_kernel_sees_to_it() -> No
         assert parent.stdout.readline() == "watched\n"
         parent.kill()
         wait_until(lambda: not _lives(pid), 20)
+
+
+async def test_a_worker_whose_consumers_have_ended_is_replaced_and_what_it_ran_runs_again(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await bells.ring([await queued(database, "prices", subject="ends its consumers")])
+
+    async def over() -> bool:
+        return await scalar(database, "SELECT status FROM service_task_execution") == "success"
+
+    async with house(urls, database, bells):
+        await until(over, 90)
+    assert await scalar(database, "SELECT outcome FROM execution_attempts") == "lost"
 
 
 def _run(what: str) -> subprocess.CompletedProcess[str]:
