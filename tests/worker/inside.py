@@ -66,6 +66,16 @@ async def beside(worker: AbstractContextManager[T]) -> AsyncIterator[T]:
         await asyncio.to_thread(worker.__exit__, None, None, None)
 
 
+@asynccontextmanager
+async def read_only(bells: Bells) -> AsyncIterator[None]:
+    """Let Redis refuse every write, as one does that was a master until now."""
+    await bells.redis.execute_command("REPLICAOF", "127.0.0.1", "1")  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        await bells.redis.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call]
+
+
 async def claim(ledger: Ledger, *bells: Bell, alone: bool = False) -> Claim:
     """Claim executions as a consumer's thread does, by messages under their usual ids."""
     messages = [(message_id(bell), bell) for bell in bells]

@@ -5,7 +5,6 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from db.losses import LossRepository
 from db.transaction import Database
 from tests.people import queued, scalar, worker
 from tests.waiting import until
-from tests.worker.inside import beside, running_broker, running_worker
+from tests.worker.inside import beside, read_only, running_broker, running_worker
 from tests.worker.relay import Relay, relayed
 from worker.bells.keys import claims_key, dead_key, messages_key, ready_key, waiting_key
 from worker.bells.ringing import Bells
@@ -32,16 +31,6 @@ async def line(urls: ServerUrls) -> AsyncIterator[tuple[ServerUrls, Relay]]:
     with tempfile.TemporaryDirectory(prefix="line-") as folder:
         async with relayed(urls, Path(folder)) as (relays, postgres, _):
             yield ServerUrls(relays.database, urls.redis), postgres
-
-
-@asynccontextmanager
-async def read_only(bells: Bells) -> AsyncIterator[None]:
-    """Let Redis refuse every write, as one does that was a master until now."""
-    await bells.redis.execute_command("REPLICAOF", "127.0.0.1", "1")  # type: ignore[no-untyped-call]
-    try:
-        yield
-    finally:
-        await bells.redis.execute_command("REPLICAOF", "NO", "ONE")  # type: ignore[no-untyped-call]
 
 
 def counts(database: Database, **wanted: int) -> Callable[[], Awaitable[bool]]:

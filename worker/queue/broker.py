@@ -1,7 +1,9 @@
 """Dramatiq's Redis broker with our consumer: an execution runs only after its row was claimed."""
 
+import threading
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import redis
 from dramatiq import Message
@@ -45,6 +47,8 @@ class QueueBroker(RedisBroker):
         self.ledger, self.room = ledger, room
         self.runner = Runner(self, ledger, room.places)
         self.door = ThreadBells(client, name)
+        self._unsent: set[str] = set()
+        self._ending = threading.local()
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue without Dramatiq's delay queue: nothing delayed is held in a worker's memory."""
@@ -56,15 +60,41 @@ class QueueBroker(RedisBroker):
     def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
         """Enqueue a message; a delayed one, a retry too, waits in Redis's sorted set and in nobody's memory.
 
-        delay: milliseconds.
+        delay: milliseconds. Raises redis.RedisError; what a message's end was to send may then not be lost with it.
         """
-        if delay is None:
-            return super().enqueue(message)
-        message = message.copy(
-            options={"redis_message_id": f"{message.message_id}:{message.options.get('retries', 0)}"}
-        )
+        try:
+            return super().enqueue(message) if delay is None else self._let_wait(message, delay)
+        except redis.RedisError:
+            ending: Message[Any] | None = getattr(self._ending, "message", None)
+            if ending is not None:
+                self._unsent.add(ending.options["redis_message_id"])
+            raise
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Tell the middleware. What it then sends is part of a message's end: a retry, a callback, a next stage."""
+        if signal == "process_message":
+            self._ending.message = args[0]
+        try:
+            super().emit_after(signal, *args, **kwargs)
+        finally:
+            if signal == "process_message":
+                self._ending.message = None
+
+    def is_unsent(self, id_: str) -> bool:
+        """Tell, once, whether Redis did not take what a message's end was to send: then it has not ended."""
+        unsent = id_ in self._unsent
+        self._unsent.discard(id_)
+        return unsent
+
+    def _let_wait(self, message: Message[Any], delay: int) -> Message[Any]:
+        # A retry has one id, so that what runs twice is tried again once; but not that of the message it follows.
+        retries, present = message.options.get("retries"), message.options.get("redis_message_id")
+        id_ = f"{message.message_id}:{retries}"
+        if not retries or id_ == present:
+            id_ = str(uuid4())
+        message = message.copy(options={"redis_message_id": id_})
         self.emit_before("enqueue", message, delay)
-        self.door.wait(message.queue_name, message.options["redis_message_id"], message.encode(), delay)
+        self.door.wait(message.queue_name, id_, message.encode(), delay)
         self.emit_after("enqueue", message, delay)
         return message
 
@@ -75,4 +105,4 @@ class QueueBroker(RedisBroker):
         """
         fetching = Fetching(self.client, self.broker_id, queue_name)
         bury = partial(self.door.bury, queue_name)
-        return ClaimingConsumer(fetching, bury, self.ledger, self.room, self.runner, timeout / 1000)
+        return ClaimingConsumer(fetching, bury, self.is_unsent, self.ledger, self.room, self.runner, timeout / 1000)

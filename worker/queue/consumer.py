@@ -38,13 +38,15 @@ class ClaimingConsumer(Consumer):
         self,
         fetching: Fetching,
         bury: Callable[[str, str], object],
+        is_unsent: Callable[[str], bool],
         ledger: Ledger,
         room: Room,
         runner: Runner,
         block_seconds: float,
     ) -> None:
-        """bury: moves a claimed id to the dead letters, with the error."""
-        self.fetching, self.bury, self.ledger, self.room, self.runner = fetching, bury, ledger, room, runner
+        """bury: moves a claimed id to the dead letters, with the error. is_unsent: Redis refused what its end sent."""
+        self.fetching, self.bury, self.is_unsent = fetching, bury, is_unsent
+        self.ledger, self.room, self.runner = ledger, room, runner
         self.queue, self.block_seconds = fetching.queue, block_seconds
         self.ready: deque[Message_] = deque()
         self.suspect: tuple[str, Message_, Bell] | None = None
@@ -64,14 +66,22 @@ class ClaimingConsumer(Consumer):
 
     def ack(self, message: MessageProxy) -> None:
         """Acknowledge a message that is no execution of the table."""
-        self.ledger.acknowledge(self.queue, [message.options["redis_message_id"]])
+        id_ = message.options["redis_message_id"]
+        if self.is_unsent(id_):
+            self._run_again(id_)
+        else:
+            self.ledger.acknowledge(self.queue, [id_])
         self.room.give(self.queue, 1)
 
     def nack(self, message: MessageProxy) -> None:
         """Move a message to the dead letters: it has no execution that could record its error."""
+        id_ = message.options["redis_message_id"]
+        if self.is_unsent(id_):
+            self._run_again(id_)
+        else:
+            # There is no other door to the error.
+            self._bury(id_, str(message.options.get("traceback") or repr(message._exception)))  # noqa: SLF001
         self.room.give(self.queue, 1)
-        error = message.options.get("traceback") or repr(message._exception)  # noqa: SLF001  # there is no other door
-        self._bury(message.options["redis_message_id"], str(error))
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back messages that Dramatiq's threads never began."""
@@ -118,6 +128,12 @@ class ClaimingConsumer(Consumer):
         self.fetching.put_back(strays)
         if strays:
             log.warning("messages_found_again", queue=self.queue, count=len(strays))
+
+    def _run_again(self, id_: str) -> None:
+        log.warning(
+            "message_runs_again", queue=self.queue, id=ascii(id_), reason="Redis did not take what its end sends"
+        )
+        self._lose([id_])
 
     def _lose(self, ids: Sequence[str]) -> None:
         """Leave messages among this process's claims, where the next look for strays finds them."""
