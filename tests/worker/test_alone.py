@@ -2,7 +2,9 @@
 
 import asyncio
 import threading
+from collections.abc import Awaitable, Callable
 
+import pytest
 from sqlalchemy import text
 
 from config.servers import ServerUrls
@@ -11,10 +13,11 @@ from db.executions import Bell, Execution
 from db.transaction import Database
 from tests.people import queued, scalar, worker
 from tests.waiting import until
-from tests.worker.inside import claim, open_ledger, running_worker
+from tests.worker.inside import claim, open_ledger, running_broker, running_worker
 from worker.bells.keys import claims_key
 from worker.bells.ringing import Bells
 from worker.outcome import Outcome, done
+from worker.queue import consumer
 
 ROW = "SELECT concat_ws(' ', status, attempt, generation) FROM service_task_execution WHERE id = :id"
 
@@ -97,6 +100,48 @@ async def test_with_a_single_place_others_go_on_after_a_suspect_too(
     with running_worker(urls, step, threads=1) as ledger:
         await until(is_over)
         assert ledger.room.held == 0
+
+
+async def test_a_suspect_does_not_stand_behind_a_long_one_while_another_process_is_idle(
+    database: Database, urls: ServerUrls, bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "ALONE_SECONDS", 0.5)
+    await worker(database)
+    await worker(database, "w2")
+    long, alone = await queued(database, "prices", subject="long"), await suspect(database, "suspect")
+    go, ran_in = threading.Event(), list[str]()
+
+    def step_in(name: str) -> Callable[..., Awaitable[Outcome]]:
+        async def step(_: object, execution: Execution) -> Outcome:
+            if execution.subject == "long":
+                await asyncio.to_thread(go.wait, 30)
+            else:
+                ran_in.append(name)
+            return done()
+
+        return step
+
+    async def is_held_back() -> bool:
+        return len(first.ledger.held) == 1 and await bells.redis.scard(claims_key("w1", "default")) == 2
+
+    async def has_run() -> bool:
+        return str(await scalar(database, ROW, id=alone.execution_id)).startswith("success")
+
+    with running_broker(urls, step_in("w1")) as first:
+        await bells.ring([long])
+        await until(lambda: _is(len(first.ledger.held) == 1))
+        await bells.ring([alone])
+        await until(is_held_back)
+        try:
+            with running_broker(urls, step_in("w2"), "w2"):
+                await until(has_run)
+        finally:
+            go.set()
+    assert ran_in == ["w2"]
+
+
+async def _is(value: bool) -> bool:
+    return value
 
 
 async def test_what_ended_before_is_committed_before_a_suspect_begins(database: Database, urls: ServerUrls) -> None:

@@ -20,7 +20,7 @@ from worker.wire import bell_of, why_unreadable
 
 log = structlog.get_logger(__name__)
 
-# So long may a suspect hold others up until it has the process to itself; so long they work on before it tries again.
+# So long may a suspect hold others up until it has the process to itself; so long they work on before another may.
 ALONE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 1.0
 
@@ -188,9 +188,10 @@ class ClaimingConsumer(Consumer):
             self.runner.start([Work(by_id[held.redis_id], held) for held in claim.won])
         self.ledger.drop(self.queue, claim.dropped)
         suspects = [one for one in messages if one[0] in claim.alone]
-        if suspects and self.suspect is None:
+        now = time.monotonic()
+        if suspects and self.suspect is None and now >= self._turn_at:
             self.suspect, *suspects = suspects
-            self._turn_at = time.monotonic()
+            self._turn_at = now
         back = [*claim.locked, *(id_ for id_, _, _ in suspects)]
         self._put_back(back)
         if len(back) == len(messages):
@@ -201,11 +202,14 @@ class ClaimingConsumer(Consumer):
 
     def _take_alone(self) -> bool:
         """Claim the suspect once nothing else runs here. Returns False when others may take instead."""
-        if self.suspect is None or time.monotonic() < self._turn_at:
+        if self.suspect is None:
             return False
         if not self.room.take_whole(self, self.queue, self.block_seconds):
             if time.monotonic() - self._turn_at > ALONE_SECONDS:
+                # What runs here may be long, and another process idle.
                 self.room.forgo(self)
+                suspect, self.suspect = self.suspect, None
+                self._put_back([suspect[0]])
                 self._turn_at = time.monotonic() + ALONE_SECONDS
             return True
         suspect, self.suspect = self.suspect, None
