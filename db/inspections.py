@@ -7,6 +7,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.executions import RUNNING
+
 Row = Mapping[str, Any]
 
 _BEHIND = """
@@ -92,14 +94,14 @@ _PAGE = f"""
 """
 
 _WORKERS = text(
-    """
+    f"""
     SELECT w.name, w.host, w.pid, w.queues, w.started_at,
            extract(epoch FROM w.lease_until - now())::float8 AS lease_seconds,
            extract(epoch FROM now() - w.gone_at)::float8 AS gone_seconds,
            extract(epoch FROM now() - w.ended_at)::float8 AS ended_seconds, coalesce(r.running, 0) AS running
     FROM worker_processes w LEFT JOIN (
-        SELECT worker, count(*) AS running FROM service_task_execution
-        WHERE is_open AND rung_at IS NOT NULL AND status = 'running' GROUP BY worker) r ON r.worker = w.name
+        SELECT e.worker, count(*) AS running FROM service_task_execution e
+        WHERE {RUNNING.format("e")} GROUP BY e.worker) r ON r.worker = w.name
     WHERE w.ended_at IS NULL OR w.ended_at > now() - make_interval(secs => :seconds) ORDER BY w.started_at, w.name
     """
 )
@@ -108,7 +110,7 @@ _RUNNING = text(
     f"""
     SELECT {_BEHIND}, extract(epoch FROM now() - e.executed_at)::float8 AS running_seconds
     FROM service_task_execution e LEFT JOIN users u ON u.id = e.user_id
-    WHERE e.is_open AND e.rung_at IS NOT NULL AND e.status = 'running' AND e.worker = :worker
+    WHERE {RUNNING.format("e")} AND e.worker = :worker
       AND (CAST(:user_id AS bigint) IS NULL OR e.user_id = :user_id) ORDER BY e.executed_at, e.id LIMIT :limit
     """
 )

@@ -40,14 +40,14 @@ _ACTIONS = {
 
 
 @queues.command("list")
-def list_queues(queue: q.Queue = None, user: o.User = None, json: o.Json = False) -> None:
+def list_queues(queue: q.Queue = None, user: o.User = None, gauges: q.Gauges = False, json: o.Json = False) -> None:
     """List every queue: what is on Redis, what Postgres says of it, how old the oldest is, and who serves it.
 
     Foreign queues that there is anything of are listed too. Of one user only the executions can be counted.
     """
     from ops.cli.queue_looks import look_at_queues
 
-    look_at_queues(queue, user, as_json=json)
+    look_at_queues(queue, user, gauges=gauges, as_json=json)
 
 
 @queues.command("show")

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import typer
 
 from db.clock import ClockRepository
+from db.healings import HealingRepository
 from db.lookups import LookupRepository
 from ops.cli import options as o
 from ops.cli.queue_options import moment, span
@@ -20,13 +21,14 @@ from ops.cli.queue_tables import (
     print_why,
     print_workers,
 )
-from ops.cli.queue_work import inspecting, now, one_ref, wish_of
+from ops.cli.queue_work import inspecting, now, one_ref, wish_of, with_bells
 from ops.cli.status import user_named
-from ops.cli.tables import print_json, print_rows
+from ops.cli.tables import print_facts, print_json, print_rows
 from trading.calendar import exchange_time
+from worker.bells.ringing import Bells
 from worker.inspection import listing
 from worker.inspection.listing import SORTS, Page
-from worker.inspection.queues import backlog, queues, ready
+from worker.inspection.queues import QueueState, backlog, queues, ready
 from worker.inspection.reach import Reach, Wish
 from worker.inspection.results import Edit, Group
 from worker.inspection.showing import View, show
@@ -35,6 +37,7 @@ from worker.inspection.walking import queue_names
 from worker.inspection.workers import Client, WorkerView, held_messages, running, workers
 from worker.messages import QUEUES, TASKS
 
+_HEALED = timedelta(hours=1)
 _NOBODY = "-"
 _MOST_WORDS = 3
 
@@ -61,18 +64,40 @@ class Filters:
         )
 
 
-def look_at_queues(queue: str | None, user: str | None, *, as_json: bool) -> None:
-    """Print how queues stand."""
+def look_at_queues(queue: str | None, user: str | None, *, gauges: bool, as_json: bool) -> None:
+    """Print how queues stand. gauges: also what is wrong with them, and what was put right in the last hour."""
 
-    async def work(reach: Reach) -> Any:
+    async def work(reach: Reach, bells: Bells) -> tuple[list[QueueState], dict[str, Any] | None]:
         wish = await wish_of(reach, Wish(queue=queue), user)
-        return await queues(reach, user_id=wish.user_id, queue=queue)
+        found = await queues(reach, user_id=wish.user_id, queue=queue)
+        return found, await _gauges(reach, bells) if gauges else None
 
-    found = inspecting(work)
+    found, read = with_bells(work)
     if as_json:
-        print_json({"queues": [asdict(one) for one in found]})
-    else:
-        print_queues(found)
+        print_json({"queues": [asdict(one) for one in found]} | ({} if read is None else {"gauges": read}))
+        return
+    print_queues(found)
+    if read is not None:
+        healed = read.pop("healed")
+        print_facts("Gauges: nought and nothing when all is well", read)
+        print_rows("Healed in the last hour", healed)
+
+
+async def _gauges(reach: Reach, bells: Bells) -> dict[str, Any]:
+    from scheduler.gauges import gauges
+
+    read = await gauges(reach.database, bells)
+    async with reach.database.reading(None) as session:
+        healed = await HealingRepository(session).since(now() - _HEALED)
+    return {
+        "oldest_ready_seconds": dict(read.rows.oldest_ready),
+        "oldest_overdue_seconds": read.rows.oldest_overdue,
+        "orphans": read.rows.orphans,
+        "unsettled": read.unsettled,
+        "leaked": read.leaked,
+        "leaks": {queue: asdict(one) for queue, one in read.leaks.items()},
+        "healed": [{"at": row.at, "kind": row.kind, "count": row.count, "facts": row.facts} for row in healed],
+    }
 
 
 def look_at_queue(name: str, user: str | None, limit: int, before: str | None, after: int, *, as_json: bool) -> None:

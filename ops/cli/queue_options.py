@@ -22,6 +22,10 @@ Queue = Annotated[str | None, typer.Option(metavar="QUEUE", help="One queue.")]
 Error = Annotated[str | None, typer.Option(metavar="TEXT", help="Whose last error holds this text, in any case.")]
 Older = Annotated[str | None, typer.Option(metavar="SPAN", help="At least so old: 30s, 10m, 2h, 1d.")]
 Newer = Annotated[str | None, typer.Option(metavar="SPAN", help="At most so old.")]
+Gauges = Annotated[
+    bool,
+    typer.Option("--gauges", help="Also orphans, leaks, what is unsettled and what was healed; reads Redis whole."),
+]
 Sort = Annotated[str | None, typer.Option(metavar="ORDER", help="The order; with a hyphen the other way round.")]
 Cursor = Annotated[str | None, typer.Option("--before", metavar="CURSOR", help="Go on where the last list ended.")]
 AllMatching = Annotated[

@@ -44,12 +44,17 @@ class Asked:
 
 def inspecting(work: Callable[[Reach], Awaitable[T]]) -> T:
     """Run a look or an act on the servers of the environment. Raises typer.BadParameter for a cursor of no list."""
+    return with_bells(lambda reach, _: work(reach))
+
+
+def with_bells(work: Callable[[Reach, Bells], Awaitable[T]]) -> T:
+    """Run a look that needs the bells too."""
     share = read_settings().worker.share
 
     async def on(database: Any, urls: Any) -> T:
         bells = Bells(urls.redis)
         try:
-            return await work(Reach(database, bells.redis, share))
+            return await work(Reach(database, bells.redis, share), bells)
         except BadCursorError as error:
             raise typer.BadParameter(f"--before {error}") from error
         finally:

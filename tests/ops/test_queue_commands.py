@@ -3,6 +3,7 @@
 import pytest
 
 from config.servers import ServerUrls
+from db.healings import HealingRepository
 from db.transaction import Database
 from tests.ops.cli_runs import Commands
 from tests.people import Person, person, scalar, worker
@@ -176,6 +177,25 @@ async def test_queues_are_listed_and_each_is_shown_with_what_is_next(
     assert (mine["queues"][0]["ready"], mine["queues"][0]["backlog"]) == (None, 1)
     assert (await muhurat.json("queues", "show", str(bell.execution_id)))["execution"]["task_name"] == "order_sync"
     assert "Behind their users' share of orders" in await muhurat("queues", "show", "orders")
+
+
+async def test_gauges_tell_what_is_wrong_and_what_was_put_right(
+    database: Database, bells: Bells, muhurat: Commands, asha: Person
+) -> None:
+    await execution(database, "running", asha, worker="nobody")
+    await retrying(database, bells, asha, seconds=-30, subject="2")
+    await stock_ready(bells, "adrift")
+    await bells.redis.lpop(ready_key("orders"))
+    async with database.transaction(None) as session:
+        await HealingRepository(session).record({"late": (2, None)})
+    found = (await muhurat.json("queues", "--gauges"))["gauges"]
+    assert (found["orphans"], found["unsettled"], found["leaked"]) == (1, 1, 1)
+    assert found["leaks"]["orders"]["lost"] == ["adrift"]
+    assert found["oldest_overdue_seconds"] >= 30
+    assert [(one["kind"], one["count"]) for one in found["healed"]] == [("late", 2)]
+    said = await muhurat("queues", "list", "--gauges")
+    assert "Healed in the last hour" in said
+    assert "gauges" not in await muhurat.json("queues")
 
 
 async def test_workers_are_listed_and_each_is_shown_with_what_it_runs(

@@ -98,7 +98,7 @@ async def act(reach: Reach, command: Command, refs: Sequence[Ref]) -> list[Resul
     Raises RedisError or OSError when Redis is away before anything was done to a message alone.
     """
     results: dict[int, Result] = {}
-    known = [ref for ref in refs if ref.slot is not None]
+    known = list({ref.execution_id: ref for ref in refs if ref.slot is not None}.values())  # named twice, done once
     for start in range(0, len(known), CHUNK):
         results |= await _act_on_rows(reach, command, known[start : start + CHUNK])
     return [await _of(reach, command, ref, results) for ref in refs]

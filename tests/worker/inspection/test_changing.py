@@ -239,6 +239,15 @@ async def test_another_users_execution_is_not_there(database: Database, bells: B
     assert await row(database, bell) == ("retrying", 1)
 
 
+async def test_what_is_named_twice_is_done_once(database: Database, bells: Bells, asha: Person) -> None:
+    [bell] = await retrying(database, bells, asha)
+    words = (bell.execution_id, f"{bell.execution_id}.1")
+    results = await _act(database, bells, Group.RETRIES, Action.DELETE, *words)
+    assert [one.verdict for one in results] == [Verdict.DONE, Verdict.DONE]
+    assert len(await audited(database)) == 1
+    assert await row(database, bell) == ("cancelled", 2)
+
+
 async def test_an_id_that_nobody_has_is_refused_beside_one_that_is_done(
     database: Database, bells: Bells, asha: Person
 ) -> None:
