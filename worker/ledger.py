@@ -151,6 +151,8 @@ class Ledger:
                 won, late = await ledger.claim(bells, self.worker, alone=alone)
                 # Nearly every claim wins all it asked for; only else is it worth asking why.
                 standings = await ledger.standings(bells) if len(won) < len(bells) else {}
+                if late:
+                    await ledger.notify()  # they have ended: somebody may wait for that, or for their place
         except BaseException as error:
             self.refused += 1
             self._doubtful += bells

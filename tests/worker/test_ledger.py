@@ -13,7 +13,8 @@ from config.servers import ServerUrls
 from db.claims import LedgerRepository
 from db.executions import Execution
 from db.transaction import Database
-from tests.people import queued, scalar, worker
+from scheduler.wakeups import Wakeups
+from tests.people import MORNING, person, queued, scalar, worker
 from tests.waiting import until
 from tests.worker.inside import claim, open_ledger, running_worker
 from worker import ledger as ledgers
@@ -235,6 +236,30 @@ async def test_a_redis_that_forgot_all_scripts_and_messages_is_no_hindrance(
         await until(is_over)
         assert ledger.room.held == 0
     assert await scalar(database, "SELECT max(attempt) FROM service_task_execution") == 1
+
+
+async def test_what_is_late_at_its_claim_wakes_the_scheduler_that_lets_its_users_next_on(
+    database: Database, urls: ServerUrls
+) -> None:
+    await worker(database)
+    asha = await person(database)
+    late, _ = [await queued(database, "prices", asha, subject=str(number)) for number in range(2)]
+    async with database.transaction(None) as session:
+        await session.execute(
+            text(
+                "UPDATE service_task_execution SET useful_until = CASE id WHEN :id THEN CAST(:at AS timestamptz) END, "
+                "rung_at = CASE id WHEN :id THEN now() END"
+            ),
+            {"id": late.execution_id, "at": MORNING},
+        )
+    wakeups = Wakeups(urls.database)
+    await wakeups.wait(0)
+    with open_ledger(urls) as ledger:
+        found = await claim(ledger, late)
+        assert found.dropped == {f"{late.execution_id}.1": "late"}
+        assert not ledger.held
+        await asyncio.wait_for(wakeups.event.wait(), 5)
+    await wakeups.close()
 
 
 async def test_what_was_claimed_and_never_began_is_no_longer_held_and_its_message_is_gone(
