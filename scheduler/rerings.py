@@ -48,7 +48,7 @@ class Rerings:
             page = await RingRepository(session).rung(self._rung or Walk(), UNANSWERED_SECONDS, CHUNK)
         self.sight.seen()
         self._rung = page.after
-        missing = await self.ringer.ring(page.unanswered)
+        missing = await self.ringer.ring_missing(page.unanswered)
         self.healed.note("rung_again", missing)
         await self._end(page.late)
         return self._goes_on(page, missing)
@@ -74,10 +74,8 @@ class Rerings:
 
     async def _rebuild(self, retries: Sequence[Retry]) -> int:
         overdue = [one.bell for one in retries if one.seconds < -OVERDUE_SECONDS]
-        waiting = [(one.bell, max(0, int(one.seconds * 1000))) for one in retries if one.seconds >= -OVERDUE_SECONDS]
-        bells = self.ringer.bells
-        waits = await self.ringer.ask("let retries wait", lambda: bells.wait(waiting)) if waiting else 0
-        return await self.ringer.ring(overdue) + (waits or 0)
+        waiting = {one.bell: max(0, int(one.seconds * 1000)) for one in retries if one.seconds >= -OVERDUE_SECONDS}
+        return await self.ringer.ring_missing(overdue) + await self.ringer.wait_missing(waiting)
 
     async def _end(self, late: Sequence[Bell]) -> None:
         if not late:

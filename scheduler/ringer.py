@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import TypeVar
 
 import structlog
@@ -32,6 +32,19 @@ class Ringer:
     async def ring(self, bells: Collection[Bell]) -> int:
         """Ring what is committed. Returns how many messages were new, 0 too when Redis is away."""
         return (await self.ask("ring", lambda: self.bells.ring(bells)) or 0) if bells else 0
+
+    async def ring_missing(self, bells: Collection[Bell]) -> int:
+        """Ring what is neither ready nor claimed. Returns how many were."""
+        missing = await self.ask("look for messages", lambda: self.bells.missing(bells)) if bells else None
+        return await self.ring(missing or ())
+
+    async def wait_missing(self, waiting: Mapping[Bell, int]) -> int:
+        """Let wait what is nowhere, each so many ms from now. Returns how many were."""
+        if not waiting:
+            return 0
+        missing = await self.ask("look for messages", lambda: self.bells.missing(waiting, or_waiting=True)) or ()
+        lost = [(bell, waiting[bell]) for bell in missing]
+        return (await self.ask("let wait", lambda: self.bells.wait(lost)) or 0) if lost else 0
 
     async def ask(self, doing: str, call: Callable[[], Awaitable[T]], seconds: float = CALL_SECONDS) -> T | None:
         """Return what Redis answers, or None when it is away, or does not answer in so many seconds.

@@ -25,12 +25,18 @@ _BELLS = [Bell("sell_monitor", "orders", SLOT, QUEUED + 100 * n, 1) for n in ran
 _FAILURE = Settlement(_OWN, "retrying", 0.1, None, "r", "E", "e", "t", 1.0)
 
 
-async def _walks(session: AsyncSession) -> None:
-    """Look at pages from a beginning, a middle and the end."""
-    rings = RingRepository(session)
-    for walk in (Walk(), Walk(USER, "orders", QUEUED), Walk(None)):
-        await rings.rung(walk, 0, 500)
-        await rings.unrung(walk, 500)
+_WALKS = (Walk(), Walk(USER, "orders", QUEUED), Walk(None))
+
+
+async def _rung(session: AsyncSession) -> None:
+    """Look at pages from the beginning, a middle and the end."""
+    for walk in _WALKS:
+        await RingRepository(session).rung(walk, 0, 5000)
+
+
+async def _unrung(session: AsyncSession) -> None:
+    for walk in _WALKS:
+        await RingRepository(session).unrung(walk, 5000)
 
 
 OF_QUEUE: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
@@ -47,9 +53,9 @@ OF_QUEUE: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
     "LossRepository.take_back": lambda s: LossRepository(s).take_back(["dead"]),
     "RingRepository.renew": lambda s: RingRepository(s).renew(_BELLS),
     "RingRepository.retries": lambda s: RingRepository(s).retries((SLOT, 0), 500),
-    "RingRepository.rung": _walks,
+    "RingRepository.rung": _rung,
     "RingRepository.stuck": lambda s: RingRepository(s).stuck(_BELLS),
-    "RingRepository.unrung": _walks,
+    "RingRepository.unrung": _unrung,
     "ShareRepository.hold": lambda s: ShareRepository(s, 8).hold([USER, BEHIND], [USER]),
     "ShareRepository.ring_held": lambda s: ShareRepository(s, 10_000).ring_held([USER, BEHIND], ["orders", "ml"]),
     "ShareRepository.ring_due": lambda s: ShareRepository(s, 10_000).ring_due(Place(), 100),

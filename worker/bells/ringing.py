@@ -29,6 +29,7 @@ from worker.bells.keys import (
     waiting_messages_key,
 )
 from worker.bells.leaks import Leaks
+from worker.bells.missing import find_missing
 from worker.bells.scripts import BEAT, BURY, GIVE_BACK, PROMOTE, PURGE, WAIT
 from worker.bells.settling import Settled, ring_calls, settle_calls
 from worker.messages import QUEUES
@@ -86,6 +87,10 @@ class Bells:
         Returns how many were put there.
         """
         return sum(await run(self.redis, ring_calls(bells)))
+
+    async def missing(self, bells: Iterable[Bell], *, or_waiting: bool = False) -> list[Bell]:
+        """Return which bells have no message that is ready or claimed. or_waiting: nor one that waits for its time."""
+        return await find_missing(self.redis, bells, or_waiting=or_waiting)
 
     async def settle(self, worker: str, by_queue: Mapping[str, Settled], nexts: Iterable[Bell]) -> None:
         """End what a worker claimed and whose outcome is committed, and ring what comes next."""
