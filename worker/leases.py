@@ -72,16 +72,21 @@ class Leases:
         """
         self.changed.clear()
         lost = await self._tried("renew leases", self._write(working))
-        return Findings(lost, await self._tried("look for hanging work", self._hanging(working)))
+        if lost is None:
+            return Findings()
+        return Findings(lost, await self._tried("look for hanging work", self._hanging(working)) or frozenset())
 
     async def close(self) -> None:
         """Write at last who ended, once."""
-        for task in self._late:
+        for task in list(self._late):
             task.cancel()
         await self.turn(())
 
-    async def _tried(self, doing: str, work: Coroutine[object, object, frozenset[str]]) -> frozenset[str]:
-        """Do a work within its part of a lease. One that is late goes on beside the next, for a lease at most."""
+    async def _tried(self, doing: str, work: Coroutine[object, object, frozenset[str]]) -> frozenset[str] | None:
+        """Do a work within its part of a lease. One that is late goes on beside the next, for a lease at most.
+
+        Returns None without an answer.
+        """
         task = asyncio.ensure_future(work)
         try:
             done, _ = await asyncio.wait([task], timeout=max(self.seconds / TURNS_A_LEASE, SHORTEST_TURN_SECONDS))
@@ -96,7 +101,7 @@ class Leases:
         if not done or task.cancelled():
             log.warning("postgres_away", doing=doing, error="no answer")
             self.changed.set()
-            return frozenset()
+            return None
         error = task.exception()
         if error is None:
             return task.result()
@@ -104,7 +109,7 @@ class Leases:
             log.warning("postgres_away", doing=doing, error=str(error) or type(error).__name__)
         else:
             log.error("leases_failed", doing=doing, exc_info=error)
-        return frozenset()
+        return None
 
     def _forget(self, task: asyncio.Future[frozenset[str]]) -> None:
         self._late.discard(task)

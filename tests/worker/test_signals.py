@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import psutil
 import pytest
@@ -15,6 +17,7 @@ from db.transaction import Database
 from tests.people import queued, scalar
 from tests.waiting import until
 from tests.worker.house import door, house
+from tests.worker.relay import relayed
 from worker import ending, supervisor
 from worker.bells.keys import NAMESPACE
 from worker.bells.ringing import Bells
@@ -112,6 +115,22 @@ async def test_a_process_that_does_not_end_in_time_is_killed_and_its_work_comes_
         assert time.monotonic() - began < 10
     assert await scalar(database, UNENDED_LEASES) == 0
     assert await scalar(database, OUTCOMES) == "lost"
+
+
+async def test_it_ends_in_time_though_postgres_and_redis_stand_still_meanwhile(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await _fill(database, bells)
+    with tempfile.TemporaryDirectory(prefix="line-") as folder:
+        async with relayed(urls, Path(folder)) as (addresses, postgres, redis):
+            with door(addresses, "--threads", "4") as process:
+                await until(lambda: is_at_work(database, process), 90)
+                postgres.stall()
+                redis.stall()
+                began = time.monotonic()
+                _send(process, TERM, to_all=True)
+                assert await _ended_in_time(process) == 0
+                assert time.monotonic() - began < ending.PLATFORM_SECONDS
 
 
 async def test_a_process_that_is_stopped_hears_all_the_same_that_it_shall_end(
