@@ -56,7 +56,7 @@ async def test_a_step_past_its_limit_goes_on_no_longer_and_its_end_says_so(
 
 
 @pytest.mark.parametrize("subject", ["never ends", "holds the interpreter"])
-async def test_a_process_that_holds_work_past_its_hard_limit_is_killed_and_only_then_the_work_runs_again(
+async def test_a_process_that_holds_work_past_its_hard_limit_is_killed_and_the_work_runs_again(
     database: Database, urls: ServerUrls, bells: Bells, monkeypatch: pytest.MonkeyPatch, subject: str
 ) -> None:
     monkeypatch.setattr(leases, "HARD_LIMITS", {"prices": HARD_SECONDS})
