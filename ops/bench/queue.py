@@ -10,12 +10,12 @@ rounds are interleaved, the order turned around with each, and a figure is the m
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
 from ops.bench.queue_contender import Contender, rate
-from ops.bench.queue_costs import io_share, requests, rss_growth
+from ops.bench.queue_costs import IO, REQUESTS, io_share, requests, rss_growth
 from ops.bench.queue_others import CeleryPeer, ProcrastinatePeer, missing
 from ops.bench.queue_ours import Ours, OursPlain
 from ops.bench.queue_promptness import idle, noisy
@@ -26,6 +26,7 @@ from ops.bench.report import at_least, at_most, measured, middle, versions_of
 from ops.local import FOLDER, running
 
 PLACE = FOLDER / "bench"
+USERS, FEWEST_USERS = 20_000, 20
 
 BARS = {
     "vs_stock": at_least(2.5),
@@ -62,7 +63,7 @@ _CONTENDERS: dict[str, Callable[[World], Contender]] = {
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured. scale: of the messages of each round.
+    """How much is measured. scale: of what runs at full pace, in each round and where requests or waits are counted.
 
     old_rows: settled executions of earlier months. singles: messages whose pick-up is timed. noisy: executions that one
     user has queued. executions: after so many memory is looked at.
@@ -70,13 +71,19 @@ class Sizes:
 
     rounds: int = 3
     scale: float = 1.0
-    users: int = 20_000
     old_rows: int = 5_000_000
     singles: int = 250
     noisy: int = 10_000
     executions: int = 1_000_000
-    io: int = 6_400
-    requests: int = 20_000
+
+    @property
+    def users(self) -> int:
+        """As many that each has two executions in a round."""
+        return max(self.scaled(USERS), FEWEST_USERS)
+
+    def scaled(self, count: int) -> int:
+        """Return so many, scaled, but one at least."""
+        return max(int(count * self.scale), 1)
 
 
 def peers_missing(names: Collection[str]) -> list[str]:
@@ -91,44 +98,56 @@ def measure(names: Collection[str], sizes: Sizes, told: Told = lambda _: None) -
         peers = sorted({package for name in names for package in PEERS.get(name, ())})
         versions = asyncio.run(versions_of(servers, "dramatiq", "redis", "sqlalchemy", "asyncpg", *peers))
 
-        async def all_of_them() -> dict[str, float]:
+        async def all_of_them() -> tuple[dict[str, float], list[dict[str, float]]]:
             async with open_world(servers, PLACE, sizes.users, sizes.old_rows, told) as world:
-                return await _figures(world, names, sizes, told)
+                rounds = await _rounds(world, names, sizes, told)
+                return _rates(rounds) | await _others(world, names, sizes, told), rounds
 
-        figures = asyncio.run(all_of_them())
+        figures, rounds = asyncio.run(all_of_them())
+    figures |= {"rounds": sizes.rounds, "old_rows": sizes.old_rows}
     report = measured("queue", figures, {name: BARS[name] for name in BARS if name in names}, versions)
     counted = {name: text for name, text in COUNTED.items() if name in figures}
-    return report | {"goals": {name: GOALS[name] for name in GOALS if name in names}, "counted": counted}
+    goals = {name: GOALS[name] for name in GOALS if name in names}
+    return report | {"goals": goals, "each_round": rounds, "counted": counted}
 
 
-async def _figures(world: World, names: Collection[str], sizes: Sizes, told: Told) -> dict[str, float]:
-    figures: dict[str, float] = {"rounds": sizes.rounds, "old_rows": sizes.old_rows}
-    if rivals := [name for name in _CONTENDERS if name in names]:
-        figures |= await _rates(world, rivals, sizes, told)
+async def _rounds(world: World, names: Collection[str], sizes: Sizes, told: Told) -> list[dict[str, float]]:
+    """Return what everybody did a second, by name, in each round; nothing when no rate is asked for."""
+    rivals = [make(world) for name, make in _CONTENDERS.items() if name in names]
+    contenders = [Ours(world), OursPlain(world), *rivals] if rivals else []
+    found: list[dict[str, float]] = []
+    for number in range(sizes.rounds if contenders else 0):
+        found.append({})
+        # Who runs first is turned around with each round: a machine grows warm, and tired.
+        for one in contenders if number % 2 == 0 else reversed(contenders):
+            told(f"Round {number + 1} of {sizes.rounds}: {one.name}")
+            found[-1][f"{one.name}_per_s"] = await rate(one, sizes.scaled(one.usual))
+    return found
+
+
+def _rates(rounds: list[dict[str, float]]) -> dict[str, float]:
+    """Return the medians, and what ours is to that of each other."""
+    if not rounds:
+        return {}
+    rates = middle(rounds)
+    ours = rates["ours_per_s"]
+    return rates | {name: ours / rates[other] for name in BARS if (other := _other(name)) in rates}
+
+
+def _other(name: str) -> str:
+    return f"{name.removeprefix('vs_')}_per_s"
+
+
+async def _others(world: World, names: Collection[str], sizes: Sizes, told: Told) -> dict[str, float]:
+    figures: dict[str, float] = {}
     if {"idle_p50_vs_stock", "idle_p99_vs_stock"} & set(names):
         figures |= await idle(world, sizes.singles, told)
     if "io_share" in names:
-        figures |= await io_share(world, sizes.io, told)
+        figures |= await io_share(world, sizes.scaled(IO), told)
     if {"redis_per_execution", "sql_per_execution"} & set(names):
-        figures |= await requests(world, sizes.requests, told)
+        figures |= await requests(world, sizes.scaled(REQUESTS), told)
     if "noisy_p99" in names:
         figures |= await noisy(world, sizes.rounds, sizes.singles, sizes.noisy, told)
     if "rss_growth" in names:
         figures |= await rss_growth(world, sizes.executions, told)
     return figures
-
-
-async def _rates(world: World, rivals: Collection[str], sizes: Sizes, told: Told) -> dict[str, float]:
-    contenders = [Ours(world), OursPlain(world), *(_CONTENDERS[name](world) for name in rivals)]
-    found: list[dict[str, float]] = []
-    for number in range(sizes.rounds):
-        found.append({})
-        # Who runs first is turned around with each round: a machine grows warm, and tired.
-        for one in contenders if number % 2 == 0 else reversed(contenders):
-            told(f"Round {number + 1} of {sizes.rounds}: {one.name}")
-            found[-1][f"{one.name}_per_s"] = await rate(one, max(int(one.usual * sizes.scale), 1))
-    return _ratios(middle(found), [one.name for one in contenders[2:]])
-
-
-def _ratios(rates: Mapping[str, float], rivals: Collection[str]) -> dict[str, float]:
-    return {**rates, **{f"vs_{name}": rates["ours_per_s"] / rates[f"{name}_per_s"] for name in rivals}}

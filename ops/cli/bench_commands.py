@@ -1,6 +1,8 @@
 """`muhurat bench`: what was promised, measured on servers of its own, and whether it holds here."""
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +13,8 @@ bench = typer.Typer(
     no_args_is_help=True,
     help="Measure what was promised, on embedded servers of its own. Code 1 if a bar is missed.",
 )
+
+_SECONDS_A_LINE = 20.0
 
 Rounds = Annotated[int, typer.Option(min=1, max=99, help="How often to measure; each figure is the median.")]
 
@@ -54,20 +58,37 @@ def bench_queue(
     json: o.Json = False,
 ) -> None:
     """Run executions through the queue, beside stock Dramatiq and others: rates, promptness, cost, fairness, memory."""
-    from rich.console import Console
-
     from ops.bench.queue import OURS_ALONE, Sizes, measure
     from ops.doors import forget_foreign_servers
 
     names = _figures(only)
-    if without_peers:
-        names &= OURS_ALONE
+    if without_peers and not (names := names & OURS_ALONE):
+        raise typer.BadParameter(f"--only {only}: without peers there is nothing left to measure")
     _refuse_without_peers(names)
     forget_foreign_servers()
     sizes = Sizes(rounds=rounds, scale=scale, old_rows=old_rows, singles=singles, executions=executions)
-    with Console(stderr=True).status("Starting") as screen:
-        report = measure(names, sizes, screen.update)
+    with _progress() as told:
+        report = measure(names, sizes, told)
     tell(report, as_json=json)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Show on stderr what is done: all of it on a terminal, a line now and then elsewhere."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    said_at = 0.0
+    with console.status("Starting") as status:
+
+        def told(line: str) -> None:
+            nonlocal said_at
+            status.update(line)
+            if not console.is_terminal and time.monotonic() - said_at > _SECONDS_A_LINE:
+                said_at = time.monotonic()
+                console.print(line, highlight=False)
+
+        yield told
 
 
 def _figures(only: str | None) -> set[str]:
