@@ -8,10 +8,11 @@ from random import Random
 from ops.chaos.acting import ACTING_STATE
 from ops.chaos.faults import FAULTS, Fault
 from ops.chaos.further_faults import KILL_SCHEDULER, POSTGRES_CRASH, REDIS_CRASH, REDIS_SILENT
+from ops.chaos.halves import HALVES
 from ops.chaos.house import Street
 from ops.chaos.play import Result, play, staged
-from ops.chaos.scene import Scene
-from ops.chaos.singles import SINGLES, Single
+from ops.chaos.scene import Scene, Single
+from ops.chaos.singles import SINGLES
 from ops.chaos.states import FETCHED, QUEUED, RUNNING, SETTLING_STATE, STATES, WAITING_FOR_RETRY, State
 
 ALL_STATES = (*STATES, ACTING_STATE)
@@ -46,7 +47,7 @@ def every_case() -> list[Case]:
     """Return all cases: the matrix first."""
     pairs = [(fault, state) for fault in FAULTS for state in ALL_STATES]
     pairs += [(fault, state) for fault, states in _FURTHER for state in states]
-    return [_of(fault, state) for fault, state in pairs] + [_single(one) for one in SINGLES]
+    return [_of(fault, state) for fault, state in pairs] + [_single(one) for one in (*HALVES, *SINGLES)]
 
 
 def chosen(patterns: Sequence[str]) -> list[Case]:

@@ -145,7 +145,7 @@ async def _end(scene: Scene, result: Result) -> None:
         return not await unfinished(scene)
 
     async def quiet() -> bool:
-        return not await scene.ready() and not await scene.claimed()
+        return not await scene.left_on_redis()
 
     try:
         await reached("every execution is over", ended, END_SECONDS)

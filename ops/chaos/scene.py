@@ -1,8 +1,9 @@
 """What a case has at hand: the ground, its processes, the gates it holds, and the executions it was given."""
 
 from asyncio.subprocess import Process
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -80,6 +81,12 @@ class Scene:
         """Return the ids that workers have claimed on Redis."""
         return [id_ for ids in (await claimed(self.redis)).values() for id_ in ids]
 
+    async def left_on_redis(self) -> int:
+        """Return how many messages there are, wherever they lie; dead letters may."""
+        keys = [f"dramatiq:{queue}{suffix}" for queue in TASKS_USED.values() for suffix in (".msgs", ".SQ.msgs")]
+        lying = sum([int(await self.redis.hlen(key)) for key in keys])
+        return lying + await self.ready() + len(await self.claimed())
+
     async def ready(self) -> int:
         """Return how many messages are ready on Redis."""
         return sum([int(await self.redis.llen(f"dramatiq:{queue}")) for queue in TASKS_USED.values()])
@@ -112,3 +119,12 @@ class Scene:
 
         chosen = max(rows, key=held)
         return chosen["name"], chosen["pid"]
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """A case of its own kind. part: accepts executions, strikes, and notes `in_state` and `struck`."""
+
+    name: str
+    sentence: str
+    part: Callable[[Scene, Random], Awaitable[None]]

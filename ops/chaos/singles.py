@@ -3,8 +3,6 @@
 import asyncio
 import signal
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from random import Random
 
 from dramatiq import Message
@@ -17,7 +15,7 @@ from ops.chaos.faults import FAULTS
 from ops.chaos.further_faults import FURTHER_FAULTS
 from ops.chaos.instruments import ACTING
 from ops.chaos.plans import KILL, OK, POISON, RETRY, SLOW, TASKS_USED, Plan
-from ops.chaos.scene import Scene
+from ops.chaos.scene import Scene, Single
 from ops.chaos.states import EXECUTIONS, QUEUED, RUNNING, mixed
 from worker.wire import encode
 
@@ -41,15 +39,6 @@ _OPEN = "SELECT count(*) FROM service_task_execution WHERE status IN ('waiting',
 _BELLS = """
 SELECT task_name, queue, scheduled_for, id, generation FROM service_task_execution WHERE status IN ('queued', 'running')
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Single:
-    """A case of its own kind. part: accepts executions, strikes, and notes `in_state` and `struck`."""
-
-    name: str
-    sentence: str
-    part: Callable[[Scene, Random], Awaitable[None]]
 
 
 async def _poison_outcome(scene: Scene, random: Random) -> None:
