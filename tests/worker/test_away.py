@@ -5,21 +5,27 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import dramatiq
 import pytest
 
 from config.servers import ServerUrls
+from db.executions import Execution
 from db.losses import LossRepository
 from db.transaction import Database
 from tests.people import queued, scalar, worker
 from tests.waiting import until
+from tests.worker.bells.places import now_ms
 from tests.worker.inside import beside, read_only, running_broker, running_worker
 from tests.worker.relay import Relay, relayed
 from worker.bells.keys import claims_key, dead_key, messages_key, ready_key, waiting_key
 from worker.bells.ringing import Bells
+from worker.messages import TASKS
 from worker.outcome import Outcome, Refuse, Retry, done
+from worker.queue.broker import QueueBroker
 
 COUNT = "SELECT count(*) FROM service_task_execution WHERE status = :status"
 ROW = "SELECT concat_ws(' ', status, attempt, generation) FROM service_task_execution WHERE id = :id"
@@ -40,6 +46,11 @@ def counts(database: Database, **wanted: int) -> Callable[[], Awaitable[bool]]:
         return all([await scalar(database, COUNT, status=status) == count for status, count in wanted.items()])
 
     return there
+
+
+async def _all_are_due(bells: Bells) -> bool:
+    waiting, due = await bells.redis.zcard(waiting_key("default")), await now_ms(bells)
+    return waiting > 0 and await bells.redis.zcount(waiting_key("default"), "-inf", due) == waiting
 
 
 async def nothing_left(bells: Bells) -> bool:
@@ -104,9 +115,9 @@ async def test_with_postgres_away_at_the_end_outcomes_are_dropped_and_their_exec
     go = threading.Event()
     runs: list[int] = []
 
-    async def step(_: object, execution: object) -> Outcome:
+    async def step(_: object, execution: Execution) -> Outcome:
         await asyncio.to_thread(go.wait, 20)
-        runs.append(execution.generation)  # type: ignore[attr-defined]
+        runs.append(execution.generation)
         return done()
 
     async def ended() -> bool:
@@ -124,7 +135,7 @@ async def test_with_postgres_away_at_the_end_outcomes_are_dropped_and_their_exec
     assert await bells.redis.hlen(messages_key("default")) == 1, "it was not committed, and so not acknowledged"
     async with database.transaction(None) as session:
         await LossRepository(session).take_back(["w1"])
-    await bells.give_back("w1")
+    await bells.give_back(["w1"])
     await bells.ring([replace(bell, generation=2)])
     with running_worker(urls, step, "w2"):
         await until(counts(database, success=1))
@@ -140,9 +151,9 @@ async def test_what_redis_refuses_to_hear_it_is_told_again_when_it_is_back(
     rung = [await queued(database, "prices", subject=subject) for subject in ends]
     go = threading.Event()
 
-    async def step(_: object, execution: object) -> Outcome:
+    async def step(_: object, execution: Execution) -> Outcome:
         await asyncio.to_thread(go.wait, 20)
-        end = ends[execution.subject]  # type: ignore[attr-defined]
+        end = ends[execution.subject]
         if end is not None:
             raise end
         return done()
@@ -160,6 +171,65 @@ async def test_what_redis_refuses_to_hear_it_is_told_again_when_it_is_back(
     _, retried, dead = rung
     assert await bells.redis.zrange(waiting_key("default"), 0, -1) == [f"{retried.execution_id}.2".encode()]
     assert await bells.redis.zrange(dead_key("default"), 0, -1) == [f"{dead.execution_id}.1".encode()]
+
+
+async def test_retries_are_promoted_again_by_a_worker_whose_redis_was_away(
+    database: Database, urls: ServerUrls, bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TASKS, "prices", replace(TASKS["prices"], attempts=2, backoff_seconds=2))
+    await worker(database)
+    rung = [await queued(database, "prices", subject=str(number)) for number in range(20)]
+
+    all_at_once = asyncio.Barrier(20)
+
+    async def step(_: object, execution: Execution) -> Outcome:
+        if execution.attempt == 1:
+            await all_at_once.wait()
+            raise Retry("away")
+        return done()
+
+    await bells.ring(rung)
+    with running_broker(urls, step, threads=20):
+        await until(counts(database, retrying=20))
+        async with read_only(bells):
+            await bells.redis.client_kill_filter(_type="normal", skipme=True)
+            await until(lambda: _all_are_due(bells))
+            assert await scalar(database, COUNT, status="retrying") == 20
+        await until(counts(database, success=20))
+        await until(lambda: nothing_left(bells))
+    assert await scalar(database, "SELECT min(attempt) + max(attempt) FROM service_task_execution") == 4
+
+
+async def test_what_a_worker_cannot_give_back_because_redis_is_away_at_its_end_comes_back_with_its_claims(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await worker(database)
+    go = threading.Event()
+
+    def declare(broker: QueueBroker) -> None:
+        @dramatiq.actor(broker=broker)
+        def waiting() -> None:
+            go.wait(10)
+
+        for _ in range(6):
+            waiting.send()
+
+    async def step(*_: object) -> Outcome:
+        return done()
+
+    async def all_are_claimed() -> bool:
+        return await bells.redis.scard(claims_key("w1", "default")) == 6
+
+    stack = AsyncExitStack()
+    async with stack:
+        await stack.enter_async_context(beside(running_broker(urls, step, threads=8, declare=declare)))
+        await until(all_are_claimed)
+        async with read_only(bells):
+            threading.Timer(0.1, go.set).start()
+            await stack.aclose()
+    assert await bells.redis.scard(claims_key("w1", "default")) == 6
+    assert await bells.give_back(["w1"]) == 6
+    assert await bells.redis.llen(ready_key("default")) == 6
 
 
 async def test_a_worker_whose_redis_was_away_takes_again_what_is_rung(

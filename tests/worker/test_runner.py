@@ -13,6 +13,7 @@ from db.transaction import Database
 from tests.people import queued, scalar, worker
 from tests.waiting import until
 from tests.worker.inside import running_broker
+from worker.bells.keys import messages_key
 from worker.bells.ringing import Bells
 from worker.outcome import Outcome, Retry, done
 from worker.queue.actor import StepActor
@@ -63,6 +64,43 @@ async def test_a_step_that_swallows_its_interruption_and_returns_has_its_outcome
     with running_broker(urls, step, declare=limited):
         await until(counts(database, success=1))
     assert await scalar(database, "SELECT details ->> 'cleaned' FROM service_task_execution") == "up"
+
+
+async def test_while_an_interrupted_step_goes_on_nobody_begins_it_again(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await worker(database)
+    bell = await queued(database, "prices", subject="stubborn")
+    go, interrupted = threading.Event(), threading.Event()
+    begun: list[int] = []
+
+    async def step(_: object, execution: Execution) -> Outcome:
+        if execution.subject == "other":
+            return done()
+        begun.append(execution.attempt)
+        working = asyncio.ensure_future(asyncio.to_thread(go.wait, 20))
+        while not working.done():
+            try:
+                await asyncio.shield(working)
+            except asyncio.CancelledError:
+                interrupted.set()
+        return done()
+
+    async def is_interrupted() -> bool:
+        return interrupted.is_set()
+
+    await bells.ring([bell])
+    with running_broker(urls, step, declare=limited):
+        try:
+            await until(is_interrupted)
+            await bells.redis.delete(messages_key("default"))
+            await bells.ring([bell, await queued(database, "prices", subject="other")])
+            await until(counts(database, success=1))
+            assert await scalar(database, ROW, subject="stubborn") == "running 1 1"
+        finally:
+            go.set()
+        await until(counts(database, success=2))
+    assert begun == [1]
 
 
 async def test_an_error_while_an_interrupted_step_cleans_up_is_its_end(

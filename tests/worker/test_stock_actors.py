@@ -91,6 +91,7 @@ async def test_a_sync_and_an_async_actor_run_beside_the_tables_and_leave_their_r
         await until(over)
         assert broker.room.held == 0
     assert [backend.get_result(message) for message in sent] == [14, 21]
+    assert len(list(client.scan_iter("*"))) == 2 + 1, "but for the heartbeats: how an execution ended is in its row"
 
 
 async def test_a_failing_actor_is_tried_again_by_dramatiqs_rules_and_ends_among_the_dead_with_its_error(
@@ -102,7 +103,7 @@ async def test_a_failing_actor_is_tried_again_by_dramatiqs_rules_and_ends_among_
         @dramatiq.actor(broker=broker, max_retries=2, min_backoff=20, max_backoff=20)
         def failing(*, what: str) -> None:
             tries.append(what)
-            raise ZeroDivisionError(what)
+            raise ZeroDivisionError(f"{what} {len(tries)}")
 
         failing.send(what="it")
 
@@ -114,7 +115,7 @@ async def test_a_failing_actor_is_tried_again_by_dramatiqs_rules_and_ends_among_
         assert broker.room.held == 0
     assert tries == ["it"] * 3
     [error] = await bells.redis.hvals(dead_errors_key("default"))
-    assert "ZeroDivisionError: it" in json.loads(error)["error"]
+    assert "ZeroDivisionError: it 3" in json.loads(error)["error"], "the error of its last try"
 
 
 async def test_a_retry_of_a_stock_actor_waits_in_the_sorted_set_and_in_nobodys_memory(

@@ -6,12 +6,14 @@ from typing import Any
 import dramatiq
 from dramatiq import Broker
 from dramatiq.middleware import Middleware, Retries, ShutdownNotifications, TimeLimit
+from dramatiq.results import Results
 
 from db.executions import Execution
 from worker.outcome import Outcome
 
-# They act on the thread that runs an actor, or put its message back: limits and retries of our table are not theirs.
-OF_THREADS = (TimeLimit, ShutdownNotifications, Retries)
+# They act on the thread that runs an actor, put its message back or keep its result: the limits, retries and outcomes of
+# our table are not theirs.
+OF_THREADS = (TimeLimit, ShutdownNotifications, Retries, Results)
 
 Perform = Callable[[Execution], Awaitable[Outcome]]
 
