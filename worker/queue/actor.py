@@ -11,8 +11,8 @@ from dramatiq.results import Results
 from db.executions import Execution
 from worker.outcome import Outcome
 
-# They act on the thread that runs an actor, put its message back or keep its result: the limits, retries and outcomes of
-# our table are not theirs.
+# They act on the thread that runs an actor, put its message back or keep its result. Our tasks have limits, retries and
+# outcomes of their own.
 OF_THREADS = (TimeLimit, ShutdownNotifications, Retries, Results)
 
 Perform = Callable[[Execution], Awaitable[Outcome]]
