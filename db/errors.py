@@ -10,6 +10,10 @@ _LOCK_NOT_AVAILABLE = "55P03"
 _READ_ONLY = "25006"  # what a standby answers until it is promoted
 
 
+# What a Postgres that is away, or a pool that is empty for that, may raise: who can wait catches these.
+AWAY: tuple[type[Exception], ...] = (DBAPIError, OSError, PoolTimeoutError)
+
+
 def is_temporary(error: BaseException) -> bool:
     """Tell whether an error says "not now" rather than "not this"."""
     if isinstance(error, (OSError, InterfaceError, OperationalError, PoolTimeoutError)):

@@ -9,10 +9,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from redis.exceptions import RedisError
 
 from db.claims import LedgerRepository, Settlement, Standing
-from db.errors import is_temporary
+from db.errors import AWAY, is_temporary
 from db.executions import Bell, Execution
 from db.hand_backs import HandBackRepository
 from db.transaction import Database
@@ -230,7 +230,7 @@ class Ledger:
     async def _resolve_soon(self) -> None:
         try:
             await self.resolve()
-        except (DBAPIError, OSError) as error:
+        except AWAY as error:
             log.warning("postgres_away", error=str(error), doing="hand executions back")
 
     def close(self, seconds: float) -> None:
@@ -252,19 +252,28 @@ class Ledger:
 
     async def _interrupt(self) -> None:
         """Queue again what did not end in time. From then on its step is fenced, whatever it still does."""
-        executions = [held.execution for held in self.held.values()]
-        for _ in range(INTERRUPT_TRIES if executions else 0):
+        left = {held.execution.id: held for held in self.held.values()}
+        for _ in range(INTERRUPT_TRIES if left else 0):
             try:
                 async with self.database.transaction(None) as session:
+                    executions = [held.execution for held in left.values()]
                     ended = await HandBackRepository(session).interrupt(executions, self.worker)
-            except (DBAPIError, OSError) as error:
-                log.warning("postgres_away", error=str(error), interrupting=len(executions))
+            except AWAY as error:
+                log.warning("postgres_away", error=str(error), interrupting=len(left))
                 ended = set()
             log.warning("executions_interrupted", executions=sorted(ended))
-            executions = [one for one in executions if one.id not in ended]
-            if not executions:
+            await self._release([left.pop(id_) for id_ in ended])
+            if not left:
                 return
             await asyncio.sleep(RETRY_SECONDS)
+
+    async def _release(self, helds: Sequence[Held]) -> None:
+        """Let go of the messages of what was given back; those that Redis does not hear of are copies."""
+        try:
+            for held in helds:
+                await self.bells.acknowledge(self.worker, held.queue, [held.redis_id])
+        except (RedisError, OSError) as error:
+            log.warning("redis_away", error=str(error), doing="let go of messages")
 
     def _over(self, ended: Sequence[Ended]) -> None:
         """Take note of what was settled: its places are free."""

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import structlog
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
 
 from db.claims import LedgerRepository, Settlement
-from db.errors import is_temporary
+from db.errors import AWAY, is_temporary
 from db.executions import Bell
 from db.shares import ShareRepository
 from db.transaction import Database
@@ -172,7 +171,7 @@ class Settler:
         while True:
             try:
                 return await self._write(settlements)
-            except (DBAPIError, OSError, ValueError, TypeError) as error:
+            except AWAY + (ValueError, TypeError) as error:  # noqa: RUF005  # what mypy can read
                 if not is_temporary(error):
                     return await self._commit_apart(settlements, error)
                 log.warning("postgres_away", error=str(error), unsettled=len(settlements))
@@ -212,5 +211,5 @@ class Settler:
         try:
             async with self.database.transaction(None) as session:
                 await LedgerRepository(session).saw(seen)
-        except (DBAPIError, OSError) as error:
+        except AWAY as error:
             log.warning("postgres_away", error=str(error), doing="note who was seen")
