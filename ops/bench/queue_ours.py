@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 
 from db.executions import Bell
@@ -67,13 +67,18 @@ class Ours:
         self.settings = {STEP: step}
         self.look_seconds = LOOK_SECONDS
         self._laid = 0
+        # Open for as long as the workers run, as a scheduler's are.
+        self._bells, self._aside = Bells(world.servers.redis_url), Bells(aside(world))
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the supervisor and its processes; they are warm when each of them has taken work."""
         size = ["--processes", str(self.processes), "--threads", str(self.threads)]
         command = ["python", "-m", "ops.bench.queue_workers", "--queues", QUEUE, *size]
-        async with self.world.running(self.name, command, self.settings) as self.door:
+        async with AsyncExitStack() as ending:
+            self.door = await ending.enter_async_context(self.world.running(self.name, command, self.settings))
+            ending.push_async_callback(self._bells.close)
+            ending.push_async_callback(self._aside.close)
             await self.world.until(self._is_warm, STUCK_SECONDS, "not every worker process of ours takes work")
             yield
 
@@ -89,7 +94,7 @@ class Ours:
         self.slot, self._laid = datetime.now(UTC), count
         each = -(-count // self.world.users)
         rows = await self.world.rows(_FOR_ALL, slot=self.slot, subject="bench", count=count, each=each)
-        await self._ring(aside(self.world), [row.id for row in rows])
+        await self._aside.ring(self._bell(row.id) for row in rows)
 
     async def let_go(self) -> None:
         """Move the messages before the workers."""
@@ -114,8 +119,9 @@ class Ours:
         values = {"slot": self.slot, "subject": subject, "user": user, "count": count, "rung": rung}
         rows = await self.world.rows(_FOR_ONE, **values)
         self._laid += count
+        bells = [self._bell(row.id) for row in rows if row.is_rung]
         at = time.monotonic()
-        await self._ring(self.world.servers.redis_url, [row.id for row in rows if row.is_rung])
+        await self._bells.ring(bells)
         return at
 
     async def began(self, subject: str) -> Mapping[str, float]:
@@ -137,12 +143,8 @@ class Ours:
         await self.world.rows(_CANCEL, slot=self.slot)
         await empty(self.world, messages_key(QUEUE), self.name)
 
-    async def _ring(self, url: str, ids: list[int]) -> None:
-        bells = Bells(url)
-        try:
-            await bells.ring([Bell(TASK, QUEUE, self.slot, id_, 1) for id_ in ids])
-        finally:
-            await bells.close()
+    def _bell(self, execution_id: int) -> Bell:
+        return Bell(TASK, QUEUE, self.slot, execution_id, 1)
 
 
 class OursPlain(Ours):

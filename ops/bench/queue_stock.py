@@ -27,13 +27,13 @@ _RECORDED = "SELECT count(*) AS done FROM bench_records WHERE status = 'success'
 class Stock:
     """Stock Dramatiq without a record."""
 
-    usual = 20_000
-
     def __init__(
         self, world: World, name: str = "stock", module: str = "ops.bench.peers.stock", prefetch: int | None = None
     ) -> None:
         """module: what the `dramatiq` command runs. prefetch: messages a process holds; None: as it comes."""
         self.name, self.world = name, world
+        # With its defaults it sleeps most of the time.
+        self.usual = 20_000 if prefetch is None else 40_000
         self._module = module
         self._settings = {} if prefetch is None else {PREFETCH: str(prefetch)}
 
@@ -64,11 +64,9 @@ class Stock:
 class StockRecorded(Stock):
     """Stock Dramatiq with a row inserted at the start of each message and updated at its end."""
 
-    usual = 10_000
-
     def __init__(self, world: World) -> None:
         super().__init__(world, "stock_recorded", "ops.bench.peers.recorded")
-        self._laid = 0
+        self.usual, self._laid = 10_000, 0
 
     async def lay(self, count: int) -> None:
         """Write what `send()` leaves on Redis, and see to it that there is a table."""
