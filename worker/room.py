@@ -22,6 +22,7 @@ class Room:
     def __init__(self, places: int) -> None:
         self.places = places
         self._held: dict[str, int] = defaultdict(int)
+        self._passing: dict[str, int] = defaultdict(int)
         self._seconds: dict[str, float] = {}
         self._next: object | None = None
         self._whole = False
@@ -30,8 +31,8 @@ class Room:
 
     @property
     def held(self) -> int:
-        """Executions taken and not given back."""
-        return sum(self._held.values())
+        """What was taken and not given back, of executions and of messages that pass."""
+        return sum(self._held.values()) + sum(self._passing.values())
 
     def take(self, queue: str, seconds: float) -> int:
         """Take the room there is for a queue, waiting for some. Returns 0 after so many seconds without."""
@@ -80,6 +81,29 @@ class Room:
             self._held[queue] -= self.places
             self._next, self._whole = None, False
             self._changed.notify_all()
+
+    def let_pass(self, queue: str, count: int) -> None:
+        """Exchange room for messages that Dramatiq's own threads run: they take no place of an execution."""
+        with self._changed:
+            self._held[queue] -= count
+            self._passing[queue] += count
+            self._changed.notify_all()
+
+    def passed(self, queue: str, count: int) -> None:
+        """Take note that messages pass no longer."""
+        with self._changed:
+            self._passing[queue] -= count
+            self._changed.notify_all()
+
+    def passing(self, queue: str) -> int:
+        """Return how many messages of a queue pass."""
+        with self._changed:
+            return self._passing[queue]
+
+    def wait_to_pass(self, queue: str, most: int, seconds: float) -> None:
+        """Wait, for so many seconds at most, until fewer messages of a queue pass."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._passing[queue] < most, seconds)
 
     def distrust(self, queue: str) -> None:
         """Let nothing be taken ahead of a queue until some of its executions turn out quick."""

@@ -26,7 +26,7 @@ from worker.bells.ringing import Bells
 from worker.outcome import Outcome, done
 from worker.queue.broker import QueueBroker
 
-Declare = Callable[[QueueBroker], object]
+COUNT = "SELECT count(*) FROM service_task_execution WHERE status = 'success'"
 
 
 @pytest.fixture
@@ -265,6 +265,41 @@ async def test_a_stock_send_of_a_task_of_the_table_runs_its_execution(
     assert await scalar(database, "SELECT attempt FROM service_task_execution") == 1
 
 
+async def test_long_stock_messages_take_no_place_of_the_tables_executions(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await worker(database)
+    go, ran = threading.Event(), list[int]()
+
+    def declare(broker: QueueBroker) -> None:
+        @dramatiq.actor(broker=broker)
+        def waiting(number: int) -> None:
+            go.wait(20)
+            ran.append(number)
+
+        for number in range(30):
+            waiting.send(number)
+
+    async def all_threads_are_taken() -> bool:
+        return broker.room.passing("default") == 4
+
+    async def executions_are_over() -> bool:
+        return await scalar(database, COUNT) == 20
+
+    async def over() -> bool:
+        return len(ran) == 30 and await empty(bells) and broker.room.held == 0
+
+    with running_broker(urls, step, declare=declare) as broker:
+        await until(all_threads_are_taken)
+        await bells.ring([await queued(database, "prices", subject=str(number)) for number in range(20)])
+        await until(executions_are_over)
+        places = await look(bells.redis, "default")
+        assert (len(places.claimed["w1"]), len(places.ready)) == (4, 26), "more is held than Dramatiq would prefetch"
+        go.set()
+        await until(over)
+    assert sorted(ran) == list(range(30))
+
+
 async def test_what_dramatiqs_threads_never_began_is_on_the_queue_again_after_a_shutdown(
     database: Database, urls: ServerUrls, bells: Bells
 ) -> None:
@@ -276,15 +311,15 @@ async def test_what_dramatiqs_threads_never_began_is_on_the_queue_again_after_a_
             go.wait(10)
             ran.append(number)
 
-        for number in range(7):
+        for number in range(4):
             waiting.send(number)
 
     with running_broker(urls, step, threads=8, declare=declare):
-        await until(all_claimed(bells, 7))
+        await until(all_claimed(bells, 4))
         threading.Timer(0.1, go.set).start()
     places = await look(bells.redis, "default")
     assert len(ran) == 2, "there are two such threads"
-    assert (len(places.ready), places.claimed["w1"]) == (5, set())
+    assert (len(places.ready), places.claimed["w1"]) == (2, set())
 
 
 async def test_what_a_messages_end_could_not_send_is_not_lost_with_it(

@@ -101,8 +101,10 @@ class QueueBroker(RedisBroker):
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> ClaimingConsumer:
         """Return a consumer that claims in batches, as many as this process has room for.
 
-        timeout: milliseconds an idle read blocks. prefetch: Dramatiq's, unused: the room is shared by all queues.
+        timeout: milliseconds an idle read blocks. prefetch: of messages that are no executions of the table.
         """
         fetching = Fetching(self.client, self.broker_id, queue_name)
         bury = partial(self.door.bury, queue_name)
-        return ClaimingConsumer(fetching, bury, self.is_unsent, self.ledger, self.room, self.runner, timeout / 1000)
+        return ClaimingConsumer(
+            fetching, bury, self.is_unsent, self.ledger, self.room, self.runner, prefetch, timeout / 1000
+        )

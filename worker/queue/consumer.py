@@ -42,12 +42,16 @@ class ClaimingConsumer(Consumer):
         ledger: Ledger,
         room: Room,
         runner: Runner,
+        most_passing: int,
         block_seconds: float,
     ) -> None:
-        """bury: moves a claimed id to the dead letters, with the error. is_unsent: Redis refused what its end sent."""
+        """bury: moves a claimed id to the dead letters, with the error. is_unsent: Redis refused what its end sent.
+
+        most_passing: messages of no execution that may be here at once.
+        """
         self.fetching, self.bury, self.is_unsent = fetching, bury, is_unsent
         self.ledger, self.room, self.runner = ledger, room, runner
-        self.queue, self.block_seconds = fetching.queue, block_seconds
+        self.queue, self.most_passing, self.block_seconds = fetching.queue, most_passing, block_seconds
         self.ready: deque[Message_] = deque()
         self.suspect: tuple[str, Message_, Bell] | None = None
         self._turn_at = 0.0
@@ -71,7 +75,7 @@ class ClaimingConsumer(Consumer):
             self._run_again(id_)
         else:
             self.ledger.acknowledge(self.queue, [id_])
-        self.room.give(self.queue, 1)
+        self.room.passed(self.queue, 1)
 
     def nack(self, message: MessageProxy) -> None:
         """Move a message to the dead letters: it has no execution that could record its error."""
@@ -81,7 +85,7 @@ class ClaimingConsumer(Consumer):
         else:
             # There is no other door to the error.
             self._bury(id_, str(message.options.get("traceback") or repr(message._exception)))  # noqa: SLF001
-        self.room.give(self.queue, 1)
+        self.room.passed(self.queue, 1)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Give back messages that Dramatiq's threads never began."""
@@ -121,6 +125,8 @@ class ClaimingConsumer(Consumer):
             self.room.give(self.queue, room - kept)
         if not fetched:
             self.fetching.wait(self.block_seconds)
+        elif not kept:
+            self.room.wait_to_pass(self.queue, self.most_passing, self.block_seconds)
 
     def _recover(self) -> None:
         self._has_strays = False  # first: a thread that loses some meanwhile says so again
@@ -155,14 +161,14 @@ class ClaimingConsumer(Consumer):
     def _sort(self, fetched: Sequence[tuple[str, bytes]]) -> int:
         """Claim the table's executions and keep the rest for Dramatiq's threads. Returns how many are held now."""
         mine: dict[str, tuple[str, Message_, Bell]] = {}
-        copies = []
+        copies, others = [], []
         for id_, data in fetched:
             read = self._decode(id_, data)
             if read is None:
                 continue
             message, bell = read
             if bell is None:
-                self.ready.append(message)
+                others.append(message)
                 continue
             key = f"{bell.execution_id}.{bell.generation}"
             if key in mine:
@@ -170,7 +176,12 @@ class ClaimingConsumer(Consumer):
             else:
                 mine[key] = (id_, message, bell)
         self.ledger.drop(self.queue, dict.fromkeys(copies, "copy"))
-        return len(self.ready) + self._claim(list(mine.values()))
+        free = max(self.most_passing - self.room.passing(self.queue), 0)
+        self._put_back([message.options["redis_message_id"] for message in others[free:]], behind=True)
+        won = self._claim(list(mine.values()))
+        self.ready.extend(others[:free])
+        self.room.let_pass(self.queue, len(self.ready))
+        return len(self.ready) + won
 
     def _claim(self, messages: list[tuple[str, Message_, Bell]], *, alone: bool = False) -> int:
         """Claim executions and start them. Returns how many were won."""
@@ -255,12 +266,12 @@ class ClaimingConsumer(Consumer):
             log.warning("redis_away", error=str(failure), doing="bury a message")
 
     def _give_back(self, ids: Sequence[str]) -> None:
-        self.room.give(self.queue, len(ids))
+        self.room.passed(self.queue, len(ids))
         self._put_back(ids)
 
-    def _put_back(self, ids: Sequence[str]) -> None:
+    def _put_back(self, ids: Sequence[str], *, behind: bool = False) -> None:
         try:
-            self.fetching.put_back(ids)
+            self.fetching.put_back(ids, behind=behind)
             self.ledger.forget(self.queue, ids)
         except redis.RedisError as error:
             self._lose(ids)

@@ -31,12 +31,12 @@ end
 return found
 """
 
-# KEYS claims, ready list, hash; ARGV ids. To the head: they were the next.
+# KEYS claims, ready list, hash; ARGV how to push, ids.
 _PUT_BACK = """
 local back = 0
-for i = #ARGV, 1, -1 do
+for i = 2, #ARGV do
     if redis.call('SREM', KEYS[1], ARGV[i]) == 1 and redis.call('HEXISTS', KEYS[3], ARGV[i]) == 1 then
-        redis.call('LPUSH', KEYS[2], ARGV[i])
+        redis.call(ARGV[1], KEYS[2], ARGV[i])
         back = back + 1
     end
 end
@@ -58,10 +58,11 @@ class Fetching:
         found = self._fetch(keys=keys, args=[count, self._worker])
         return [(_text(found[at]), found[at + 1]) for at in range(0, len(found), 2)]
 
-    def put_back(self, ids: Sequence[str]) -> None:
-        """Return claimed messages to the head of their queue, in their order."""
+    def put_back(self, ids: Sequence[str], *, behind: bool = False) -> None:
+        """Return claimed messages to their queue, in their order: to its head, as they were the next, or behind all."""
         if ids:
-            self._put_back(keys=[self._claims, ready_key(self.queue), messages_key(self.queue)], args=list(ids))
+            ordered = ["RPUSH", *ids] if behind else ["LPUSH", *reversed(ids)]
+            self._put_back(keys=[self._claims, ready_key(self.queue), messages_key(self.queue)], args=ordered)
 
     def stray(self, known: Collection[str]) -> list[str]:
         """Return the ids claimed in the process's name that it does not know of: of a fetch whose answer was lost."""
