@@ -50,14 +50,21 @@ async def test_ringing_twice_is_one_message(bells: Bells, database: Database) ->
     assert await bells.redis.llen(ready_key("default")) == 1
 
 
-async def test_an_idle_worker_picks_up_without_polling(database: Database, urls: ServerUrls, bells: Bells) -> None:
+async def test_an_idle_worker_sleeps_in_a_blocking_read_and_is_woken_by_what_is_rung(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
     await worker(database)
 
     async def step(*_: object) -> Outcome:
         return done()
 
+    async def is_asleep() -> bool:
+        clients = await bells.redis.client_list(_type="normal")
+        return any(client["cmd"] == "blmove" and "b" in client["flags"] for client in clients)
+
     with running_worker(urls, step):
         for number in range(3):
+            await until(is_asleep)
             await bells.ring([await queued(database, "prices", subject=str(number))])
             await until(lambda number=number: _is(database, "success", number + 1))  # type: ignore[misc]
 
