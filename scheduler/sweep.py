@@ -56,15 +56,17 @@ class Sweep:
         return outlook
 
     async def ring_ready(self) -> int:
-        """Ring waiting executions whose prerequisites are met, and what is due and has room. Returns how many moved."""
+        """Ring what is due and has room, then what has all it waited for. Returns how many moved."""
+        due = await self._ring_due()
         async with self.database.transaction(None) as session:
             sweeps, shares = SweepRepository(session), ShareRepository(session, self.share)
             await sweeps.hold_clock()
+            bells = await shares.ring_shared(CHUNK)
             ready = await sweeps.make_ready(CHUNK)
-            bells = [*ready.bells, *await shares.ring_shared(CHUNK), *await shares.ring_free(ready.places)]
+            bells += [*ready.bells, *await shares.ring_free(ready.places)]
         self.sight.seen()
         await self.ringer.ring(bells)
-        return len(ready) + len(bells) + await self._ring_due()
+        return due + len(ready) + len(bells)
 
     async def _ring_due(self) -> int:
         """Ring what has room, from user to user; a turn that found nothing ends before its walk does."""
