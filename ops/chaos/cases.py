@@ -7,7 +7,7 @@ from random import Random
 
 from ops.chaos.acting import ACTING_STATE
 from ops.chaos.faults import FAULTS, Fault
-from ops.chaos.further_faults import KILL_SCHEDULER, POSTGRES_CRASH, REDIS_CRASH, REDIS_SILENT
+from ops.chaos.further_faults import KILL_SCHEDULER, POSTGRES_CRASH, REDIS_CRASH, REDIS_SILENT, STOP_PARENT
 from ops.chaos.halves import HALVES
 from ops.chaos.house import Street
 from ops.chaos.play import Result, play, staged
@@ -18,6 +18,7 @@ from ops.chaos.states import FETCHED, QUEUED, RUNNING, SETTLING_STATE, STATES, W
 ALL_STATES = (*STATES, ACTING_STATE)
 _FURTHER: tuple[tuple[Fault, tuple[State, ...]], ...] = (
     (KILL_SCHEDULER, ALL_STATES),
+    (STOP_PARENT, (FETCHED, RUNNING, SETTLING_STATE)),
     (POSTGRES_CRASH, (FETCHED, RUNNING, SETTLING_STATE)),
     (REDIS_CRASH, (QUEUED, RUNNING, WAITING_FOR_RETRY)),
     (REDIS_SILENT, (FETCHED, SETTLING_STATE)),

@@ -32,7 +32,7 @@ class Fault:
     """One kind of fault.
 
     strike: notes `struck` and what else there is to tell. ahead_seconds: how far the workers' clock is ahead.
-    opens: while it lasts the steps that wait at their gate go on; else not before it is over.
+    opens, releases: while it lasts the steps at their gate go on, and what waits in Postgres; else when it is over.
     """
 
     name: str
@@ -40,6 +40,7 @@ class Fault:
     strike: Callable[[Scene], AbstractAsyncContextManager[None]]
     ahead_seconds: float = 0.0
     opens: bool = True
+    releases: bool = True
 
 
 @asynccontextmanager
@@ -107,7 +108,7 @@ async def stop_worker(scene: Scene) -> AsyncIterator[None]:
     try:
         yield
         over = LEASE_SECONDS + _SOON_SECONDS
-        await reached("the stopped worker's lease is over", lambda: _lease_over(scene, name), over)
+        await reached("the stopped worker's lease is over", lambda: lease_over(scene, name), over)
         await asyncio.sleep(AWAY_SECONDS)  # so that its work is taken back, and its wake meets the fence
         scene.notes |= {"struck": process.status() == psutil.STATUS_STOPPED, "victim": name}
     finally:
@@ -230,7 +231,8 @@ async def _ended(scene: Scene) -> bool:
     return scene.house.worker.ended() is not None
 
 
-async def _lease_over(scene: Scene, name: str) -> bool:
+async def lease_over(scene: Scene, name: str) -> bool:
+    """Tell whether a worker has no lease any more."""
     query = "SELECT coalesce(gone_at, lease_until) < now() FROM worker_processes WHERE name = $1"
     return bool(await scene.eye.one(query, name))
 
@@ -250,7 +252,7 @@ FAULTS = (
         double_term,
         opens=False,
     ),
-    Fault("stop_worker", "SIGSTOP of a worker process, longer than its lease", stop_worker),
+    Fault("stop_worker", "SIGSTOP of a worker process, longer than its lease", stop_worker, opens=False),
     Fault("redis_restart", "Redis restarted", redis_restart),
     Fault("redis_flushall", "Redis wiped", redis_flushall),
     Fault("client_kill", "every connection to Redis closed", client_kill),

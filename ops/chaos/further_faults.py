@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ops.chaos.eye import reached
-from ops.chaos.faults import AWAY_SECONDS, Fault, run_id, stalled
+from ops.chaos.faults import AWAY_SECONDS, Fault, lease_over, run_id, stalled
+from ops.chaos.house import LEASE_SECONDS
 from ops.chaos.scene import Scene
 
 _SOON_SECONDS = 15.0
@@ -24,6 +25,24 @@ async def kill_scheduler(scene: Scene) -> AsyncIterator[None]:
     yield
     await asyncio.sleep(AWAY_SECONDS)
     scene.notes |= {"struck": scene.house.scheduler.ended() == -signal.SIGKILL}
+
+
+@asynccontextmanager
+async def stop_parent(scene: Scene) -> AsyncIterator[None]:
+    """Stop the supervisor for longer than a lease: its workers live, work on, and hold none."""
+    name, _ = await scene.victim()
+    scene.house.worker.signal(signal.SIGSTOP)
+    try:
+        yield
+        over = LEASE_SECONDS + _SOON_SECONDS
+        await reached("its workers' leases are over", lambda: lease_over(scene, name), over)
+        await asyncio.sleep(AWAY_SECONDS)  # so that what they hold is taken back
+        scene.open_steps()
+        scene.release()
+        await asyncio.sleep(AWAY_SECONDS)  # so that they settle what is not theirs any more
+        scene.notes |= {"struck": scene.house.worker.ended() is None}
+    finally:
+        scene.house.worker.signal(signal.SIGCONT)
 
 
 @asynccontextmanager
@@ -55,7 +74,10 @@ async def redis_silent(scene: Scene) -> AsyncIterator[None]:
 
 
 KILL_SCHEDULER = Fault("kill_scheduler", "kill -9 of the scheduler", kill_scheduler)
+STOP_PARENT = Fault(
+    "stop_parent", "SIGSTOP of the supervisor, longer than a lease", stop_parent, opens=False, releases=False
+)
 POSTGRES_CRASH = Fault("postgres_crash", "Postgres ended without a shutdown", postgres_crash)
 REDIS_CRASH = Fault("redis_crash", "kill -9 of Redis", redis_crash)
 REDIS_SILENT = Fault("redis_silent", "the line to Redis silent both ways", redis_silent)
-FURTHER_FAULTS = (KILL_SCHEDULER, POSTGRES_CRASH, REDIS_CRASH, REDIS_SILENT)
+FURTHER_FAULTS = (KILL_SCHEDULER, STOP_PARENT, POSTGRES_CRASH, REDIS_CRASH, REDIS_SILENT)

@@ -17,11 +17,13 @@ CREATE TABLE chaos_begins (
     application text NOT NULL DEFAULT current_setting('application_name'),
     at timestamptz NOT NULL DEFAULT clock_timestamp());
 -- The effect itself, committed in the step's own transaction.
-CREATE TABLE chaos_effects (
-    key text PRIMARY KEY, execution_id bigint NOT NULL, generation int NOT NULL,
+CREATE TABLE chaos_effects (key text PRIMARY KEY, execution_id bigint NOT NULL, generation int NOT NULL);
+-- Every transaction of a step that passed its fence and was committed.
+CREATE TABLE chaos_passes (
+    execution_id bigint NOT NULL, generation int NOT NULL,
     application text NOT NULL DEFAULT current_setting('application_name'),
     at timestamptz NOT NULL DEFAULT clock_timestamp());
--- A second one, which the unique key had to refuse.
+-- A second effect, which the unique key had to refuse.
 CREATE TABLE chaos_doubles (key text NOT NULL, generation int NOT NULL);
 CREATE TABLE chaos_accepted (id bigint PRIMARY KEY, scheduled_for timestamptz NOT NULL, parent_id bigint);
 CREATE TABLE chaos_changes (
@@ -29,6 +31,7 @@ CREATE TABLE chaos_changes (
     was_generation int NOT NULL, generation int NOT NULL, due timestamptz,
     application text NOT NULL DEFAULT current_setting('application_name'));
 CREATE INDEX ON chaos_begins (execution_id);
+CREATE INDEX ON chaos_passes (execution_id);
 CREATE INDEX ON chaos_effects (execution_id);
 CREATE INDEX ON chaos_changes (id);
 """
@@ -59,7 +62,8 @@ BEGIN
 END $$;
 CREATE TRIGGER chaos_accept AFTER INSERT ON service_task_execution FOR EACH ROW EXECUTE FUNCTION chaos_accept();
 CREATE TRIGGER chaos_change AFTER UPDATE ON service_task_execution FOR EACH ROW
-WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.generation IS DISTINCT FROM NEW.generation)
+WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.generation IS DISTINCT FROM NEW.generation
+      OR OLD.finished_at IS DISTINCT FROM NEW.finished_at)
 EXECUTE FUNCTION chaos_change();
 """
 
@@ -68,7 +72,7 @@ QUIET = "UPDATE schedules SET enabled = false"
 
 EMPTY = (
     "TRUNCATE service_task_execution, execution_attempts, error_logs, service_logs, audit_logs, "
-    "chaos_begins, chaos_effects, chaos_doubles, chaos_accepted, chaos_changes"
+    "chaos_begins, chaos_passes, chaos_effects, chaos_doubles, chaos_accepted, chaos_changes"
 )
 EMPTY_HOUSE = "TRUNCATE worker_processes"
 

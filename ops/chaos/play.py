@@ -73,8 +73,10 @@ def play(street: Street, fault: Fault, state: State, random: Random) -> Result:
         async with fault.strike(scene):
             if fault.opens:
                 scene.open_steps()
-            scene.release()
+            if fault.releases:
+                scene.release()
         scene.open_steps()
+        scene.release()
         if state.finish is not None:
             await state.finish(scene)
 

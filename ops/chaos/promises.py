@@ -1,6 +1,6 @@
 """What must hold after every case, each a count of what was looked at and the violations found."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from ops.chaos.scene import Scene
 from ops.chaos.watch import Watched
 
 LATE_SECONDS = 30.0
+_COUNTED = ("begins", "passes", "effects")
 _NAMED = 5
 FINAL = ("success", "failed", "skipped", "cancelled")
 
@@ -22,7 +23,7 @@ SELECT a.id, e.status, e.generation, e.rung_at FROM chaos_accepted a
 LEFT JOIN service_task_execution e ON e.scheduled_for = a.scheduled_for AND e.id = a.id
 WHERE e.id IS NULL OR e.status NOT IN {FINAL}
 """  # noqa: S608 - constants of this file
-_LEFT_ITS_END = f"SELECT id, was, became FROM chaos_changes WHERE was IN {FINAL} AND became <> was"  # noqa: S608
+_LEFT_ITS_END = f"SELECT id, was, became FROM chaos_changes WHERE was IN {FINAL}"  # noqa: S608
 _ENDS = "SELECT id, subject, status, reason, parent_id FROM service_task_execution"
 _BEGUN_TWICE = """
 SELECT execution_id, generation, count(*) AS times FROM chaos_begins
@@ -32,13 +33,20 @@ _NO_EFFECT = """
 SELECT e.id FROM service_task_execution e
 WHERE e.status = 'success' AND NOT EXISTS (SELECT FROM chaos_effects f WHERE f.execution_id = e.id)
 """
-# Whoever makes an effect held the execution then, under that generation.
+# Whoever passes the fence holds the execution then, under that generation.
 _UNHELD = """
-SELECT f.execution_id, f.generation, f.application FROM chaos_effects f
+SELECT f.execution_id, f.generation, f.application FROM chaos_passes f
 WHERE NOT EXISTS (
     SELECT FROM chaos_changes c WHERE c.id = f.execution_id AND c.generation = f.generation AND c.became = 'running'
       AND c.application = f.application AND c.at <= f.at)
 OR EXISTS (SELECT FROM chaos_changes c WHERE c.id = f.execution_id AND c.generation > f.generation AND c.at < f.at)
+"""
+# A worker that settles held the execution, under the generation that it ends.
+_STALE = """
+SELECT c.id, c.was, c.became, c.was_generation, c.application FROM chaos_changes c
+WHERE c.application LIKE 'worker %' AND c.became IN ('success', 'failed', 'retrying') AND NOT EXISTS (
+    SELECT FROM chaos_changes r WHERE r.id = c.id AND r.became = 'running' AND r.generation = c.was_generation
+      AND r.application = c.application AND r.at <= c.at)
 """
 # How long after its due time a retry began, or came to an end without.
 _RETRIES = """
@@ -61,7 +69,7 @@ AND (SELECT count(*) FROM chaos_accepted a WHERE a.parent_id = e.id) <> 1
 class Held:
     """How one promise was held in a case. counted: by name. violations: a sentence each, with the first ids."""
 
-    counted: dict[str, float]
+    counted: Mapping[str, float]
     violations: list[str]
 
 
@@ -83,7 +91,7 @@ async def _one_final_state(scene: Scene, _: Watched) -> Held:
     accepted = int(await scene.eye.one("SELECT count(*) FROM chaos_accepted"))
     open_, left = await scene.eye.rows(_NOT_FINAL), await scene.eye.rows(_LEFT_ITS_END)
     violations = _named("not in a final state", [f"{row['id']} {row['status'] or 'vanished'}" for row in open_])
-    violations += _named("left a final state", [f"{row['id']} {row['was']} -> {row['became']}" for row in left])
+    violations += _named("changed after its end", [f"{row['id']} {row['was']} -> {row['became']}" for row in left])
     if accepted < scene.accepted:
         violations.append(f"{scene.accepted} were accepted, {accepted} stand in the record")
     return Held({"executions": accepted}, violations)
@@ -106,17 +114,18 @@ def _end_of(row: Any) -> str:
 
 async def _effects_once(scene: Scene, _: Watched) -> Held:
     eye = scene.eye
-    begins, effects = [int(await eye.one(f"SELECT count(*) FROM chaos_{name}")) for name in ("begins", "effects")]  # noqa: S608
+    counted = {name: int(await eye.one(f"SELECT count(*) FROM chaos_{name}")) for name in _COUNTED}  # noqa: S608
     looks = {
         "began twice under one generation": _BEGUN_TWICE,
         "an effect key was used twice": "SELECT key, generation FROM chaos_doubles",
         "succeeded without its effect": _NO_EFFECT,
-        "an effect of somebody who did not hold the execution": _UNHELD,
+        "passed the fence and did not hold it": _UNHELD,
+        "settled and did not hold it": _STALE,
     }
     violations: list[str] = []
     for said, query in looks.items():
         violations += _named(said, [" ".join(map(str, row)) for row in await eye.rows(query)])
-    return Held({"begins": begins, "effects": effects}, violations)
+    return Held(counted, violations)
 
 
 async def _retries_on_time(scene: Scene, _: Watched) -> Held:

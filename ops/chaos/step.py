@@ -23,6 +23,7 @@ SLOW_SECONDS = 0.4
 _INSIDE = asyncio.Semaphore(2)
 
 _BEGIN = text("INSERT INTO chaos_begins (execution_id, generation) VALUES (:id, :generation)")
+_PASS = text("INSERT INTO chaos_passes (execution_id, generation) VALUES (:id, :generation)")
 _SEEN = text("SELECT 1 FROM chaos_effects WHERE key = :key")
 _EFFECT = text("INSERT INTO chaos_effects (key, execution_id, generation) VALUES (:key, :id, :generation)")
 _FAILED = text("SELECT 1 FROM service_task_execution WHERE subject = :subject AND status = 'failed'")
@@ -71,6 +72,7 @@ async def _work(resources: Resources, execution: Execution, plan: Plan) -> None:
 async def _effect(session: AsyncSession, execution: Execution) -> None:
     """Make the effect under the fence. One that an earlier attempt committed before it was lost is not made again."""
     await ServiceTaskRepository(session).fence(execution)
+    await session.execute(_PASS, {"id": execution.id, "generation": execution.generation})
     key = {"key": _key(execution)}
     if (await session.execute(_SEEN, key)).scalar_one_or_none() is None:
         await session.execute(_EFFECT, {**key, "id": execution.id, "generation": execution.generation})

@@ -36,7 +36,8 @@ AGAIN = (
 )
 # Else it would have to be looked after by a scheduler and a worker.
 NOBODY_IS_SERVED = "UPDATE service_status SET service_running = false"
-WELL = (ACCEPT, CLAIM, BEGIN, EFFECT, END)
+PASS = BEGIN.replace("chaos_begins", "chaos_passes")
+WELL = (ACCEPT, CLAIM, BEGIN, PASS, EFFECT, END)
 FAILED_WELL = (
     "INSERT INTO execution_attempts (execution_id, scheduled_for, attempt, generation, outcome) SELECT id, scheduled_for, 1, 1, 'failed' FROM service_task_execution",
 )
@@ -76,16 +77,16 @@ def test_a_record_as_it_must_be_breaks_no_promise(ground: Ground) -> None:
     [
         ("one_final_state", "queued", (ACCEPT,)),
         ("one_final_state", "vanished", (*WELL, "DELETE FROM service_task_execution")),
-        ("one_final_state", "success -> failed", (*WELL, END.replace("{status}", "failed"))),
+        ("one_final_state", "changed after its end", (*WELL, END.replace("{status}", "failed"))),
         ("ends_as_it_must", "chaos:0:ok failed", (*WELL[:-1], END.replace("{status}", "failed"), *FAILED_WELL)),
         ("effects_once", "began twice", (*WELL, BEGIN)),
         ("effects_once", "used twice", (*WELL, "INSERT INTO chaos_doubles VALUES ('effect:1', 1)")),
-        ("effects_once", "without its effect", (ACCEPT, CLAIM, BEGIN, END)),
-        ("effects_once", "did not hold", (ACCEPT, EFFECT, CLAIM, BEGIN, END)),
+        ("effects_once", "without its effect", (ACCEPT, CLAIM, BEGIN, PASS, END)),
+        ("effects_once", "did not hold", (ACCEPT, PASS, CLAIM, BEGIN, EFFECT, END)),
         (
             "effects_once",
             "did not hold",
-            (ACCEPT, CLAIM, BEGIN, "UPDATE service_task_execution SET generation = 2", EFFECT.replace("generation FROM", "1 FROM"), END),
+            (ACCEPT, CLAIM, BEGIN, "UPDATE service_task_execution SET generation = 2", PASS.replace("generation FROM", "1 FROM"), EFFECT, END),
         ),
         (
             "retries_on_time",
