@@ -20,8 +20,9 @@ from ops.chaos.house import LEASE_SECONDS, PLATFORM_SECONDS
 from ops.chaos.plans import TASKS_USED
 from ops.chaos.scene import Scene
 
-# Longer than a lease, and than any client of ours waits for an answer of Redis.
-STALL_SECONDS = 6.0
+# Longer than any client of ours waits for an answer of Redis; and longer than a lease.
+REDIS_STALL_SECONDS = 5.5
+POSTGRES_STALL_SECONDS = LEASE_SECONDS + 1.5
 AWAY_SECONDS = 1.0
 AHEAD_SECONDS = 61.0
 _SOON_SECONDS = 15.0
@@ -157,7 +158,7 @@ async def stalled(scene: Scene, *, requests: bool) -> AsyncIterator[None]:
     scene.ground.line.stall(requests=requests)
     try:
         yield
-        await asyncio.sleep(STALL_SECONDS)
+        await asyncio.sleep(REDIS_STALL_SECONDS)
         line = scene.ground.line
         scene.notes |= {"struck": line.held_bytes + line.held_connections > 0, "held_bytes": line.held_bytes}
     finally:
@@ -180,8 +181,8 @@ async def postgres_stall(scene: Scene) -> AsyncIterator[None]:
     """Stop every process of Postgres for longer than a lease."""
     with _standing_still(scene.ground.postgres_processes()) as stands:
         yield
-        await asyncio.sleep(STALL_SECONDS)
-        scene.notes |= {"struck": stands, "stall_s": STALL_SECONDS}
+        await asyncio.sleep(POSTGRES_STALL_SECONDS)
+        scene.notes |= {"struck": stands, "stall_s": POSTGRES_STALL_SECONDS}
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The processes of a case: a scheduler and supervised workers, started again when they end, as a platform does."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ _SETTINGS = {
     "MUHURAT_LOG_LEVEL": "INFO",
 }
 _IDLE = (psutil.STATUS_ZOMBIE, psutil.STATUS_STOPPED)
-_BOOTED = b'"event": "worker_ready"'
+_READY = re.compile(r'"worker": "([^"]+)".*"event": "worker_ready"')
 _WORKER = ["python", "-m", "ops.chaos.door", "--queues", "orders,default"]
 
 
@@ -39,8 +40,8 @@ _WORKER = ["python", "-m", "ops.chaos.door", "--queues", "orders,default"]
 class House:
     """Doors by name, with a log file each.
 
-    ahead_seconds: how far the workers' clock is ahead. restarts: how often a door had ended and was started again.
-    pids: of its worker processes when they were first ready.
+    ahead_seconds: how far the workers' clock is ahead. In a case, restarts: how often a door had ended and was started
+    again; pids: of the worker processes when it began.
     """
 
     doors: dict[str, Door]
@@ -67,21 +68,17 @@ class House:
         found = psutil.Process(self.worker.pid).children()
         return sorted(one.pid for one in found if one.status() not in _IDLE)
 
-    def has_booted(self) -> bool:
-        """Tell whether as many worker processes as there shall be take work."""
-        said = (self.logs / "worker.log").read_bytes().count(_BOOTED)
-        if said < PROCESSES or self.restarts:
+    def begin(self, names: Sequence[str]) -> bool:
+        """Begin a case if the worker processes of these names have said that they take work. Tells whether they have."""
+        said = (self.logs / "worker.log").read_text(encoding="utf-8", errors="replace")
+        ready = {match[1] for match in _READY.finditer(said)}
+        if not ready.issuperset(names):
             return False
-        self.pids = self.pids or tuple(self.children())
+        self.restarts, self.pids = 0, tuple(self.children())
         return True
 
-    def is_as_it_began(self) -> bool:
-        """Tell whether every process has lived through all there was."""
-        ended = any(door.ended() is not None for door in self.doors.values())
-        return not ended and not self.restarts and self.pids == tuple(self.children())
-
     def survivors(self) -> list[int]:
-        """Return the worker processes that were there from the first."""
+        """Return the worker processes that were there when the case began."""
         return [pid for pid in self.children() if pid in self.pids]
 
     def keep_running(self) -> None:
@@ -102,7 +99,7 @@ class House:
 
 
 class Street:
-    """The house of the next case: the last one's while it stands as it began, else a new one."""
+    """The house of the next case: the last one's, with whoever was started again in it, else a new one."""
 
     def __init__(self, ground: Ground) -> None:
         self.ground = ground
@@ -110,11 +107,9 @@ class Street:
 
     def standing(self, ahead_seconds: float) -> House | None:
         """Return the house that may be used again, or None when a new one is needed; what stands then is gone."""
-        house = self.house
-        if house is not None and house.ahead_seconds == ahead_seconds and house.is_as_it_began():
-            return house
-        self.clear()
-        return None
+        if self.house is not None and self.house.ahead_seconds != ahead_seconds:
+            self.clear()
+        return self.house
 
     def build(self, name: str, ahead_seconds: float) -> House:
         """Start a new house. name: of its logs. Call it in the main thread."""

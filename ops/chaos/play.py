@@ -89,7 +89,7 @@ def staged(
 ) -> Result:
     """Play a part on an empty record, wait for every end, see that everybody still works, and look at every promise.
 
-    The processes are those of the last case if they all lived through it, else new ones.
+    The processes are those of the last case and whoever was started in their place, unless that one failed.
     """
     began = time.monotonic()
     house = street.standing(ahead_seconds)
@@ -122,7 +122,7 @@ async def _play(ground: Ground, house: House, result: Result, part: Callable[[Sc
     try:
         async with watching(ground.urls.database) as watched:
             try:
-                await reached("workers are ready", scene.house_has_booted, BOOT_SECONDS)
+                await reached("workers are ready", scene.house_is_ready, BOOT_SECONDS)
                 await part(scene)
             except NotReachedError as error:
                 scene.violations.append(str(error))

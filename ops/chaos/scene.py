@@ -22,7 +22,7 @@ SELECT now(), f.task, f.user_id, f.subject, f.queue, 'queued', now()
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS f(task, user_id, subject, queue)
 """
 
-_LIVE = "SELECT count(*) FROM worker_processes WHERE ended_at IS NULL AND gone_at IS NULL AND lease_until > now()"
+_LIVE = "SELECT name FROM worker_processes WHERE ended_at IS NULL AND gone_at IS NULL AND lease_until > now()"
 
 
 @dataclass
@@ -91,14 +91,16 @@ class Scene:
         """Return how many messages are ready on Redis."""
         return sum([int(await self.redis.llen(f"dramatiq:{queue}")) for queue in TASKS_USED.values()])
 
-    async def house_has_booted(self) -> bool:
-        """Tell whether every worker process takes work."""
-        return await self.house_is_well() and self.house.has_booted()
+    async def house_is_ready(self) -> bool:
+        """Start what has ended again, and begin the case once every worker process takes work. Tells whether it has."""
+        self.house.keep_running()
+        names = [row["name"] for row in await self.eye.rows(_LIVE)]
+        return len(names) >= PROCESSES and self.house.begin(names)
 
     async def house_is_well(self) -> bool:
         """Start what has ended again, and tell whether every worker process holds a lease."""
         self.house.keep_running()
-        return int(await self.eye.one(_LIVE)) >= PROCESSES
+        return len(await self.eye.rows(_LIVE)) >= PROCESSES
 
     async def victim(self) -> tuple[str, int]:
         """Return the name and number of a worker process that lives, the one with the most to lose.
