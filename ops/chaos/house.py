@@ -69,7 +69,7 @@ class House:
         return sorted(one.pid for one in found if one.status() not in _IDLE)
 
     def begin(self, names: Sequence[str]) -> bool:
-        """Begin a case if the worker processes of these names have said that they take work. Tells whether they have."""
+        """Begin a case once the processes of these names have said that they take work. Tells whether they have."""
         said = (self.logs / "worker.log").read_text(encoding="utf-8", errors="replace")
         ready = {match[1] for match in _READY.finditer(said)}
         if not ready.issuperset(names):
