@@ -7,22 +7,15 @@ from random import Random
 
 from ops.chaos.acting import ACTING_STATE
 from ops.chaos.faults import FAULTS, Fault
-from ops.chaos.further_faults import KILL_SCHEDULER, POSTGRES_CRASH, REDIS_CRASH, REDIS_SILENT, STOP_PARENT
+from ops.chaos.further_faults import FURTHER_FAULTS
 from ops.chaos.halves import HALVES
 from ops.chaos.house import Street
 from ops.chaos.play import Result, play, staged
 from ops.chaos.scene import Scene, Single
 from ops.chaos.singles import SINGLES
-from ops.chaos.states import FETCHED, QUEUED, RUNNING, SETTLING_STATE, STATES, WAITING_FOR_RETRY, State
+from ops.chaos.states import STATES, State
 
 ALL_STATES = (*STATES, ACTING_STATE)
-_FURTHER: tuple[tuple[Fault, tuple[State, ...]], ...] = (
-    (KILL_SCHEDULER, ALL_STATES),
-    (STOP_PARENT, (FETCHED, RUNNING, SETTLING_STATE)),
-    (POSTGRES_CRASH, (FETCHED, RUNNING, SETTLING_STATE)),
-    (REDIS_CRASH, (QUEUED, RUNNING, WAITING_FOR_RETRY)),
-    (REDIS_SILENT, (FETCHED, SETTLING_STATE)),
-)
 
 
 class NoCaseError(Exception):
@@ -47,7 +40,7 @@ class Case:
 def every_case() -> list[Case]:
     """Return all cases: the matrix first."""
     pairs = [(fault, state) for fault in FAULTS for state in ALL_STATES]
-    pairs += [(fault, state) for fault, states in _FURTHER for state in states]
+    pairs += [(fault, state) for fault, states in FURTHER_FAULTS for state in states]
     return [_of(fault, state) for fault, state in pairs] + [_single(one) for one in (*HALVES, *SINGLES)]
 
 

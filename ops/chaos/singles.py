@@ -136,7 +136,7 @@ async def _storm(scene: Scene, random: Random) -> None:
     await scene.accept([Plan(number, random.choice(words)) for number in range(_STORM_EXECUTIONS)])
     scene.open_steps()
     await reached("steps run", lambda: RUNNING.count(scene), _REACH_SECONDS)
-    quick = [fault for fault in (*FAULTS, *FURTHER_FAULTS) if fault.name in _QUICK]
+    quick = [fault for fault in (*FAULTS, *(one for one, _ in FURTHER_FAULTS)) if fault.name in _QUICK]
     struck: list[str] = []
     in_state = 0
     for fault in random.sample(quick, _STORM_FAULTS):
