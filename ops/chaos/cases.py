@@ -11,6 +11,7 @@ from ops.chaos.further_faults import FURTHER_FAULTS
 from ops.chaos.halves import HALVES
 from ops.chaos.house import Street
 from ops.chaos.play import Result, play, staged
+from ops.chaos.races import RACES
 from ops.chaos.scene import Scene, Single
 from ops.chaos.singles import SINGLES
 from ops.chaos.states import STATES, State
@@ -41,7 +42,7 @@ def every_case() -> list[Case]:
     """Return all cases: the matrix first."""
     pairs = [(fault, state) for fault in FAULTS for state in ALL_STATES]
     pairs += [(fault, state) for fault, states in FURTHER_FAULTS for state in states]
-    return [_of(fault, state) for fault, state in pairs] + [_single(one) for one in (*HALVES, *SINGLES)]
+    return [_of(fault, state) for fault, state in pairs] + [_single(one) for one in (*HALVES, *RACES, *SINGLES)]
 
 
 def chosen(patterns: Sequence[str]) -> list[Case]:

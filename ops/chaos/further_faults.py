@@ -85,7 +85,7 @@ async def redis_silent(scene: Scene) -> AsyncIterator[None]:
 async def redis_readonly(scene: Scene) -> AsyncIterator[None]:
     """Let Redis refuse what writes, as one that became a replica."""
     redis = scene.redis
-    async with _refusing(scene, "READONLY", lambda: redis.slaveof("127.0.0.1", 1), lambda: redis.slaveof()):
+    async with _refusing(scene, "READONLY", lambda: redis.slaveof("127.0.0.1", 1), redis.slaveof):
         yield
 
 

@@ -33,6 +33,12 @@ _NO_EFFECT = """
 SELECT e.id FROM service_task_execution e
 WHERE e.status = 'success' AND NOT EXISTS (SELECT FROM chaos_effects f WHERE f.execution_id = e.id)
 """
+# A poisonous outcome is refused when its effect is made already.
+_UNWANTED = """
+SELECT e.id, e.status, e.reason FROM service_task_execution e
+WHERE e.status IN ('failed', 'cancelled') AND e.reason IS DISTINCT FROM 'unstorable_outcome'
+  AND EXISTS (SELECT FROM chaos_effects f WHERE f.execution_id = e.id)
+"""
 # Whoever passes the fence holds the execution then, under that generation.
 _UNHELD = """
 SELECT f.execution_id, f.generation, f.application FROM chaos_passes f
@@ -102,7 +108,7 @@ async def _ends_as_it_must(scene: Scene, _: Watched) -> Held:
     wrong = [
         f"{row['id']} {row['subject']} {row['status']}: {row['reason']}"
         for row in rows
-        if row["status"] in FINAL and row["status"] != _end_of(row)
+        if row["status"] in FINAL and row["status"] != scene.ends.get(row["id"], _end_of(row))
     ]
     return Held({"executions": len(rows)}, _named("ended otherwise than it must", wrong))
 
@@ -119,6 +125,7 @@ async def _effects_once(scene: Scene, _: Watched) -> Held:
         "began twice under one generation": _BEGUN_TWICE,
         "an effect key was used twice": "SELECT key, generation FROM chaos_doubles",
         "succeeded without its effect": _NO_EFFECT,
+        "made an effect and did not succeed": _UNWANTED,
         "passed the fence and did not hold it": _UNHELD,
         "settled and did not hold it": _STALE,
     }

@@ -30,7 +30,7 @@ class Scene:
     """One case being played. accepted: how many executions it was given. notes: what is told of it.
 
     violations: what a fault itself saw that may not be. operator: a command of his that runs. acted: one was run, so
-    that every dead letter is requeued.
+    that every dead letter is requeued. ends: how executions must end that an operator did something to.
     """
 
     ground: Ground
@@ -42,6 +42,7 @@ class Scene:
     violations: list[str] = field(default_factory=list)
     operator: Process | None = None
     acted: bool = False
+    ends: dict[int, str] = field(default_factory=dict)
     _holding: asyncpg.Connection | None = None
 
     async def accept(self, plans: Sequence[Plan], *, shared: bool = False) -> None:
