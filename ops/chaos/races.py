@@ -16,9 +16,11 @@ from worker.inspection.reach import Reach
 from worker.inspection.results import Action, Command, Group, Verdict
 
 _REACH_SECONDS = 90.0
+# Few at once: it takes the operator as long as the workers.
+_AT_ONCE = 2
 
 _RETRYING = "SELECT id FROM service_task_execution WHERE status = 'retrying' ORDER BY next_attempt_at"
-_DUE = "SELECT min(next_attempt_at) < now() FROM service_task_execution WHERE status = 'retrying'"
+_ONE_BEGAN = "SELECT EXISTS (SELECT FROM service_task_execution WHERE attempt > 1)"
 _RUNNING = """
 SELECT id FROM service_task_execution e WHERE status = 'running'
 AND EXISTS (SELECT FROM chaos_begins b WHERE b.execution_id = e.id AND b.generation = e.generation) ORDER BY id
@@ -40,7 +42,7 @@ async def _retries(scene: Scene, random: Random) -> None:
     ids = [int(row["id"]) for row in await scene.eye.rows(_RETRYING)]
     random.shuffle(ids)
     thirds = [ids[number::3] for number in range(3)]
-    await reached("the first is due", lambda: scene.eye.one(_DUE), _REACH_SECONDS)
+    await reached("the first has begun again", lambda: scene.eye.one(_ONE_BEGAN), _REACH_SECONDS)
     async with _reaching(scene) as reach:
         acts = zip((Action.KILL, Action.DELETE, Action.RUN), thirds, strict=True)
         won = await asyncio.gather(*(_act(scene, reach, Group.RETRIES, action, some) for action, some in acts))
@@ -61,8 +63,10 @@ async def _running(scene: Scene, _: Random) -> None:
 async def _act(scene: Scene, reach: Reach, group: Group, action: Action, ids: Sequence[int]) -> int:
     """Act on executions, and note how those must end that were won. Returns how many were."""
     command = Command(group, action, "chaos")
-    results = await act(reach, command, await resolve(reach, [str(id_) for id_ in ids]))
-    won = [int(one.id) for one in results if one.verdict is Verdict.DONE]
+    won: list[int] = []
+    for start in range(0, len(ids), _AT_ONCE):
+        refs = await resolve(reach, [str(id_) for id_ in ids[start : start + _AT_ONCE]])
+        won += [int(one.id) for one in await act(reach, command, refs) if one.verdict is Verdict.DONE]
     scene.ends |= dict.fromkeys(won, _ENDS[group, action])
     return len(won)
 
