@@ -32,8 +32,9 @@ from worker.log_writer import open_logs
 from worker.promoting import Promoter
 
 BEAT_SECONDS = 5.0
-# What settles within this time is looked at in one turn; and a turn that took long is not the only thing Postgres does.
-QUIET_SECONDS = 0.025
+# What settles within this time is looked at in one turn; while one wake-up after another is for nothing, it doubles.
+# After a turn that took long Postgres has twice as long for others.
+QUIET_SECONDS, LONGEST_QUIET_SECONDS = 0.025, 0.2
 QUIET_TURNS = 2.0
 SERVICE_BEAT_SECONDS = 60.0
 SERVICES_A_STATEMENT = 2000
@@ -59,7 +60,7 @@ class Scheduler:
         self.sweep = Sweep(database, self.ringer, lease, every, share)
         self.promoter = Promoter(bells, lambda count: self.sweep.healed.note("drained", count))
         self.mender = Mender(database, self.ringer, self.sweep.healed)
-        self._is_replay = False
+        self._is_replay, self._quiet = False, QUIET_SECONDS
 
     async def run(self) -> None:
         """Turn until `stopping` is set. What Postgres refuses now is tried again at the next turn."""
@@ -78,13 +79,15 @@ class Scheduler:
         began = time.monotonic()
         try:
             if await self._turn(due):
+                self._quiet = QUIET_SECONDS
                 return
         except (SQLAlchemyError, RedisError, OSError) as error:
             log.warning("turn_failed", error=str(error))
         took, poll = time.monotonic() - began, self.settings.scheduler.poll_seconds
         # In a replay nothing happens but what a turn makes happen.
-        quiet = 0.0 if self._is_replay else min(max(QUIET_SECONDS, QUIET_TURNS * took), poll)
-        await self.wakeups.wait(poll, quiet)
+        quiet = 0.0 if self._is_replay else min(max(self._quiet, QUIET_TURNS * took), poll)
+        is_woken = await self.wakeups.wait(poll, quiet)
+        self._quiet = min(2 * self._quiet, LONGEST_QUIET_SECONDS) if is_woken else QUIET_SECONDS
 
     def stop(self) -> None:
         """End after the present turn."""
@@ -131,9 +134,10 @@ class Scheduler:
         if outlook.unplanned:
             await due.plan_new(outlook.replay)
         fired = await due.fire(outlook.replay) if outlook.due else 0
-        rung = await self.sweep.ring_ready() if fired or outlook.waiting or outlook.unrung else 0
-        if fired or rung or not outlook.replay:
-            return bool(fired or rung)
+        moved = await self.sweep.ring_due() if fired or outlook.unrung else 0
+        moved += await self.sweep.ring_waiting() if fired or outlook.waiting else 0
+        if fired or moved or not outlook.replay:
+            return bool(fired or moved)
         return not outlook.busy and await self.replay.advance()
 
 

@@ -55,6 +55,8 @@ class Mender:
                     scan_at = time.monotonic() + max(SCAN_SECONDS, took / SCAN_PART)
             except (SQLAlchemyError, RedisError, OSError) as error:
                 log.warning("mending_failed", error=str(error) or type(error).__name__)
+            except Exception:
+                log.exception("mending_failed")
 
     async def free_stuck(self, seconds: float = STUCK_SECONDS) -> None:
         """Ring under a new generation what a living worker has claimed for so long and its row does not know of.

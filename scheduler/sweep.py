@@ -57,29 +57,35 @@ class Sweep:
 
     async def ring_ready(self) -> int:
         """Ring what is due and has room, then what has all it waited for. Returns how many moved."""
-        due = await self._ring_due()
+        return await self.ring_due() + await self.ring_waiting()
+
+    async def ring_waiting(self) -> int:
+        """Queue waiting executions whose prerequisites are met, and ring them. Returns how many moved."""
         async with self.database.transaction(None) as session:
-            sweeps, shares = SweepRepository(session), ShareRepository(session, self.share)
+            sweeps = SweepRepository(session)
             await sweeps.hold_clock()
-            bells = await shares.ring_shared(CHUNK)
             ready = await sweeps.make_ready(CHUNK)
-            bells += [*ready.bells, *await shares.ring_free(ready.places)]
+            bells = [*ready.bells, *await ShareRepository(session, self.share).ring_free(ready.places)]
         self.sight.seen()
         await self.ringer.ring(bells)
-        return due + len(ready) + len(bells)
+        return len(ready) + len(bells)
 
-    async def _ring_due(self) -> int:
-        """Ring what has room, from user to user; a turn that found nothing ends before its walk does."""
+    async def ring_due(self) -> int:
+        """Ring what has room, from user to user; a turn that found nothing ends before its walk does.
+
+        Returns how many were rung.
+        """
         until = time.monotonic() + PLACES_SECONDS
         while True:
             async with self.database.transaction(None) as session:
                 await SweepRepository(session).hold_clock()
                 shares = ShareRepository(session, self.share)
+                shared = await shares.ring_shared(CHUNK)
                 bells, self._behind = await shares.ring_due(self._behind or Place(), PLACES)
             self.sight.seen()
-            await self.ringer.ring(bells)
-            if bells or self._behind is None or time.monotonic() > until:
-                return len(bells)
+            await self.ringer.ring([*shared, *bells])
+            if shared or bells or self._behind is None or time.monotonic() > until:
+                return len(shared) + len(bells)
 
     async def heal(self) -> None:
         """Once every so often: take back from the dead, make missing syncs, end hopeless waits, ring again."""

@@ -18,8 +18,8 @@ class Wakeups:
         self.event = asyncio.Event()
         self._connection: asyncpg.Connection | None = None
 
-    async def wait(self, seconds: float, at_least: float = 0.0) -> None:
-        """Return at the next notification, or after so many seconds.
+    async def wait(self, seconds: float, at_least: float = 0.0) -> bool:
+        """Return at the next notification, or after so many seconds. Returns whether there was one.
 
         at_least: what is notified before so many seconds have passed is answered together, by one return.
         """
@@ -28,9 +28,10 @@ class Wakeups:
         try:
             await asyncio.wait_for(self.event.wait(), seconds)
         except TimeoutError:
-            return
+            return False
         finally:
             self.event.clear()
+        return True
 
     async def close(self) -> None:
         """Close the connection."""

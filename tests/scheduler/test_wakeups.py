@@ -32,7 +32,7 @@ async def test_a_settle_wakes_at_once(database: Database, wakeups: Wakeups) -> N
     waiting = asyncio.create_task(wakeups.wait(LONG))
     await settle(database)
     began = time.monotonic()
-    await waiting
+    assert await waiting
     assert time.monotonic() - began < LONG / 2
 
 
@@ -44,13 +44,13 @@ async def test_what_settles_while_it_rests_wakes_it_when_it_has_rested(database:
     await waiting
     assert 0.3 <= time.monotonic() - began < LONG / 2
     began = time.monotonic()
-    await wakeups.wait(0.2)
+    assert not await wakeups.wait(0.2)
     assert time.monotonic() - began >= 0.15, "all of them were answered together"
 
 
 async def test_without_a_settle_it_wakes_after_the_time_given(wakeups: Wakeups) -> None:
     began = time.monotonic()
-    await wakeups.wait(0.2, at_least=0.1)
+    assert not await wakeups.wait(0.2, at_least=0.1)
     assert 0.2 <= time.monotonic() - began < LONG / 2
 
 
