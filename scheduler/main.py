@@ -28,6 +28,7 @@ from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from scheduler.wakeups import Wakeups
 from worker.bells.ringing import Bells, RedisUnreachable
+from worker.ending import cancel
 from worker.log_writer import open_logs
 from worker.promoting import Promoter
 
@@ -71,8 +72,7 @@ class Scheduler:
             while not self.stopping.is_set():
                 await self._turn_and_rest(due)
         finally:
-            mending.cancel()
-            await asyncio.wait([mending])
+            await cancel([mending])
             await self.promoter.close()
 
     async def _turn_and_rest(self, due: Due) -> None:

@@ -1,9 +1,11 @@
-"""How worker processes end: by which signals, with which codes, and within how many seconds."""
+"""How processes and their tasks end: by which signals, with which codes, and within how many seconds."""
 
+import asyncio
 import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterable
 
 # A platform kills the whole group so long after its TERM.
 PLATFORM_SECONDS = 30.0
@@ -21,6 +23,9 @@ STOP_SECONDS = 25.0
 REAP_SECONDS = 0.5
 # It writes who ended; without that their work comes back when the leases end. Its own connections and lines come last.
 LAST_WORD_SECONDS = 1.0
+
+# So long a task has to end before it is cancelled again.
+_CANCEL_SECONDS = 0.2
 
 # Linux: the kernel tells a process when its parent is gone.
 _PR_SET_PDEATHSIG = 1
@@ -40,6 +45,19 @@ def stop_signals() -> list[signal.Signals]:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         stops.append(signal.SIGHUP)
     return stops
+
+
+async def cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel tasks, and again, until they have ended.
+
+    Once is not enough: `asyncio.wait_for`, through which redis-py sends, forgets a cancellation that comes as what it
+    waits for ends (up to Python 3.11).
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_SECONDS)
 
 
 def die_with(parent: int) -> None:

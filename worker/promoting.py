@@ -7,6 +7,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from worker.bells.ringing import Bells
+from worker.ending import cancel
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +32,7 @@ class Promoter:
     async def close(self) -> None:
         """End; what is due waits for the next process."""
         if self._working is not None:
-            self._working.cancel()
-            await asyncio.wait([self._working])
+            await cancel([self._working])
 
     async def _work(self) -> None:
         is_away = False
