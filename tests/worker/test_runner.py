@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from tests.worker.inside import running_broker
 from worker.bells.keys import messages_key
 from worker.bells.ringing import Bells
 from worker.outcome import Outcome, Retry, done
+from worker.queue import runner
 from worker.queue.actor import StepActor
 from worker.queue.broker import QueueBroker
 
@@ -101,6 +103,24 @@ async def test_while_an_interrupted_step_goes_on_nobody_begins_it_again(
             go.set()
         await until(counts(database, success=2))
     assert begun == [1]
+
+
+async def test_a_step_whose_interruption_was_forgotten_is_interrupted_again(
+    database: Database, urls: ServerUrls, bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "AGAIN_SECONDS", 0.3)
+    await worker(database)
+
+    async def step(*_: object) -> Outcome:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    await bells.ring([await queued(database, "prices")])
+    with running_broker(urls, step, declare=limited):
+        await until(counts(database, retrying=1))
+    assert await scalar(database, "SELECT error_type FROM error_logs") == "TimedOut"
 
 
 async def test_an_error_while_an_interrupted_step_cleans_up_is_its_end(

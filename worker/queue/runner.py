@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 # How often limits are looked at, and what has not begun.
 WATCH_SECONDS = 0.25
+# A step past its limit is interrupted again and again: one interruption may be forgotten by what it waits for.
+AGAIN_SECONDS = 5.0
 # What was claimed ahead and has not begun by then stands behind something long, while another worker may be idle.
 PATIENCE_SECONDS = 1.0
 
@@ -33,6 +35,7 @@ class Work:
     """A claimed execution with its message.
 
     since: monotonic seconds, of its claim; once it runs, of its beginning. limit_seconds: known once it runs.
+    interrupt_at: once it is overdue, when it is interrupted again.
     """
 
     message: Message[None]
@@ -41,6 +44,7 @@ class Work:
     limit_seconds: float = math.inf
     task: asyncio.Task[None] | None = None
     is_overdue: bool = False
+    interrupt_at: float = 0.0
 
 
 class Runner:
@@ -175,9 +179,9 @@ class Runner:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             now = time.monotonic()
-            overdue = [one for one in self.running if not one.is_overdue and now - one.since > one.limit_seconds]
+            overdue = [one for one in self.running if now - one.since > one.limit_seconds and now >= one.interrupt_at]
             for work in overdue:
-                work.is_overdue = True
+                work.is_overdue, work.interrupt_at = True, now + AGAIN_SECONDS
                 if work.task is not None:
                     work.task.cancel()
             if self.line and now - self.line[0].since > PATIENCE_SECONDS:
