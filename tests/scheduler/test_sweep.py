@@ -2,12 +2,15 @@
 
 from sqlalchemy import text
 
+from db.claims import LedgerRepository
 from db.executions import ServiceTaskRepository
 from db.training_jobs import MLTrainingJobRepository, TrainingRequest
 from db.transaction import Database
+from db.workers import WorkerRepository
 from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
-from tests.people import MORNING, replay_from, scalar
+from tests.people import MORNING, person, queued, replay_from, scalar, worker
+from tests.scheduler.messages import ready
 from trading.features import FeatureParameters
 from trading.recipes import Recipe
 from worker.bells.ringing import Bells
@@ -39,3 +42,22 @@ async def test_a_request_to_train_is_rung_by_the_sweep_and_never_too_late(databa
     assert await sweep.ring_ready() == 1
     await sweep.heal()
     assert await scalar(database, "SELECT status FROM service_task_execution") == "queued"
+
+
+async def test_what_a_dead_worker_held_comes_back_before_its_users_backlog_and_within_his_share(
+    database: Database, bells: Bells
+) -> None:
+    asha, name = await person(database), await worker(database)
+    held = [await queued(database, "order_sync", asha, str(number)) for number in range(2)]
+    for number in range(2, 6):
+        await queued(database, "order_sync", asha, str(number), rung=False)
+    async with database.transaction(None) as session:
+        await LedgerRepository(session).claim(held, name)
+        await WorkerRepository(session).expire(name)
+    sweep = Sweep(database, Ringer(bells), lease_seconds=10, every_seconds=0.0, share=2)
+    assert await sweep.ring_ready() == 0
+    await sweep.heal()
+    assert await sweep.ring_ready() == 2
+    assert await ready(bells) == [f"{bell.execution_id}.2" for bell in held]
+    told = "SELECT string_agg(kind || ' ' || count, ', ' ORDER BY kind) FROM healings"
+    assert await scalar(database, told) == "lost_worker 1, taken_back 2"
