@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -38,7 +39,8 @@ class Result:
     """How a case went.
 
     struck: there was something in the state, and the fault left its mark. faults: how many strikes there were.
-    recovered_s: from then on until every execution was over. logs: the folder of its processes' logs.
+    recovered_s: from then on until every execution was over. logs: the folder of its processes' logs, which they may
+    share with the cases before; at: when it began, as they spell it.
     """
 
     case: str
@@ -52,6 +54,7 @@ class Result:
     recovered_s: float | None = None
     restarts: int = 0
     logs: str = ""
+    at: str = ""
     ended: dict[str, int] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
     promises: dict[str, Held] = field(default_factory=dict)
@@ -96,7 +99,8 @@ def staged(
     asyncio.run(_empty(street.ground, fresh=house is None))
     house = house or street.build(result.case, ahead_seconds)
     house.gate.unlink(missing_ok=True)
-    result.logs = str(house.logs)
+    now = datetime.now(UTC)  # noqa: TID251 - a door: what is looked up in logs
+    result.logs, result.at = str(house.logs), now.isoformat(timespec="seconds")
     asyncio.run(_play(street.ground, house, result, part))
     result.seconds = round(time.monotonic() - began, 1)
     if not result.holds:

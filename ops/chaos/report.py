@@ -45,6 +45,7 @@ def _case(result: Result) -> dict[str, Any]:
         "recovered_s": result.recovered_s,
         "restarts": result.restarts,
         "facts": result.notes,
+        "at": result.at,
         "logs": result.logs,
         "counted": {name: dict(held.counted) for name, held in result.promises.items()},
         "violations": list(result.violations),

@@ -44,5 +44,5 @@ class ChaosScreen:
             line = f"{self._done}/{self._total} {result.case}: {how}, {result.seconds:.0f} s"
             self.console.print(line, highlight=False, soft_wrap=True)
         for said in [] if result.holds else result.violations or ["the fault did not strike"]:
-            line = f"{result.case}: {said} (logs in {result.logs})"
+            line = f"{result.case}: {said} (logs in {result.logs}, from {result.at})"
             self.console.print(line, style="red", markup=False, highlight=False, soft_wrap=True)
