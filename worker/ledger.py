@@ -103,8 +103,7 @@ class Ledger:
     def acknowledge(self, queue: str, ids: Sequence[str]) -> None:
         """Acknowledge messages that have no execution to settle."""
         if ids:
-            ended = [Ended(queue, id_) for id_ in ids]
-            self.loop.call_soon_threadsafe(self.settler.add, ended)
+            self.loop.call_soon_threadsafe(self.settler.acknowledge, queue, ids)
 
     def drop(self, queue: str, ids: Mapping[str, str]) -> None:
         """Acknowledge messages whose execution needs nothing. ids: each with the reason."""
@@ -281,9 +280,9 @@ class Ledger:
         for one in ended:
             if one.is_alone:
                 self.room.give_whole(one.queue)
-            elif one.has_place and one.settlement is not None:
+            elif one.settlement is not None:
                 by_queue[one.queue].append(one.settlement.duration_seconds)
-            elif one.has_place:
+            else:
                 self.room.give(one.queue, 1)
         for queue, seconds in by_queue.items():
             self.room.give(queue, len(seconds), sum(seconds))
@@ -311,7 +310,7 @@ class Ledger:
 
 
 def _ended(held: Held, settlement: Settlement | None = None) -> Ended:
-    return Ended(held.queue, held.redis_id, settlement, has_place=True, is_alone=held.alone)
+    return Ended(held.queue, held.redis_id, settlement, held.alone)
 
 
 def _bell(held: Held) -> Bell:

@@ -31,15 +31,11 @@ MOST_UNTOLD = 1000
 
 @dataclass(slots=True)
 class Ended:
-    """A message that is over here. settlement: of its execution, None when there is nothing to write.
-
-    has_place: it takes one of the room's; is_alone: and with it all the others.
-    """
+    """An execution that is over here. settlement: None when there is nothing to write. is_alone: it has all the room."""
 
     queue: str
     redis_id: str
     settlement: Settlement | None = None
-    has_place: bool = False
     is_alone: bool = False
 
 
@@ -79,6 +75,7 @@ class Settler:
         self.is_ending = False
         self._over, self._forget = over, forget
         self._ended: list[Ended] = []
+        self._acknowledged: dict[str, list[str]] = defaultdict(list)
         self._untold: deque[_Told] = deque(maxlen=MOST_UNTOLD)
         self._seen: set[int] = set()
         self._seen_at = time.monotonic()
@@ -95,6 +92,11 @@ class Settler:
         self._settled.clear()
         self._wake.set()
 
+    def acknowledge(self, queue: str, ids: Sequence[str]) -> None:
+        """Take messages that have no execution to settle: they wait for no commit."""
+        self._acknowledged[queue] += ids
+        self._wake.set()
+
     def end(self) -> None:
         """Let `run` return once everything is settled."""
         self.is_ending = True
@@ -107,7 +109,7 @@ class Settler:
 
     async def run(self) -> None:
         """Settle until told to end. Whatever fails is tried again: the outcomes are nowhere else."""
-        while not (self.is_ending and not self._ended):
+        while not (self.is_ending and not self._ended and not self._acknowledged):
             await self._wake.wait()
             self._wake.clear()
             try:
@@ -135,6 +137,9 @@ class Settler:
 
     def _told(self, batch: Sequence[Ended], committed: _Committed) -> _Told:
         by_queue: dict[str, Settled] = defaultdict(lambda: Settled([], [], []))
+        acknowledged, self._acknowledged = self._acknowledged, defaultdict(list)
+        for queue, ids in acknowledged.items():
+            by_queue[queue].acknowledged.extend(ids)
         for one in batch:
             told, settlement = by_queue[one.queue], one.settlement
             execution = settlement.execution if settlement is not None else None
@@ -175,6 +180,9 @@ class Settler:
                 if not is_temporary(error):
                     return await self._commit_apart(settlements, error)
                 log.warning("postgres_away", error=str(error), unsettled=len(settlements))
+                if self._acknowledged:
+                    self._untold.append(self._told([], _Committed({}, [])))
+                    await self._tell()
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _write(self, settlements: Sequence[Settlement]) -> _Committed:

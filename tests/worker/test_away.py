@@ -105,6 +105,44 @@ async def test_while_postgres_is_away_nothing_more_is_fetched_and_what_ended_is_
     assert await scalar(database, "SELECT count(*) FROM execution_attempts") == 0
 
 
+async def test_what_needs_no_postgres_is_acknowledged_while_it_is_away(
+    database: Database, bells: Bells, line: tuple[ServerUrls, Relay]
+) -> None:
+    urls, postgres = line
+    await worker(database)
+    go, ran = threading.Event(), list[int]()
+
+    def declare(broker: QueueBroker) -> None:
+        dramatiq.actor(broker=broker, actor_name="stock")(ran.append)
+
+    async def step(*_: object) -> Outcome:
+        await asyncio.to_thread(go.wait, 20)
+        return done()
+
+    async def ended() -> bool:
+        return broker.ledger.settler.left == 1
+
+    async def only_the_execution_is_left() -> bool:
+        return len(ran) == 50 and await bells.redis.hkeys(messages_key("default")) == [
+            f"{bell.execution_id}.1".encode()
+        ]
+
+    bell = await queued(database, "prices")
+    async with beside(running_broker(urls, step, declare=declare)) as broker:
+        await bells.ring([bell])
+        await until(counts(database, running=1))
+        postgres.cut()
+        go.set()
+        await until(ended)
+        for number in range(50):
+            broker.actors["stock"].send(number)
+        await until(only_the_execution_is_left)
+        assert broker.ledger.settler.left == 1
+        postgres.mend()
+        await until(counts(database, success=1))
+        await until(lambda: nothing_left(bells))
+
+
 async def test_with_postgres_away_at_the_end_outcomes_are_dropped_and_their_executions_run_again(
     database: Database, urls: ServerUrls, bells: Bells, line: tuple[ServerUrls, Relay]
 ) -> None:

@@ -111,19 +111,18 @@ async def test_an_answer_that_comes_after_its_consumer_gave_up_leaves_nothing_he
 ) -> None:
     await worker(database)
     late, other = [await queued(database, "prices", subject=subject) for subject in ("late", "other")]
-    hold, waits = Ledger._hold, 0.5
+    hold, gave_up = Ledger._hold, threading.Event()
 
     def hold_and_keep_the_loop_busy(self: Ledger, *arguments: object) -> None:
-        nonlocal waits
         hold(self, *arguments)  # type: ignore[arg-type]
-        waits, seconds = 0.0, waits
-        threading.Event().wait(seconds)
+        gave_up.wait(20)
 
     with open_ledger(urls) as ledger:
         monkeypatch.setattr(Ledger, "_hold", hold_and_keep_the_loop_busy)
-        monkeypatch.setattr(ledgers, "CLAIM_SECONDS", 0.3)
+        monkeypatch.setattr(ledgers, "CLAIM_SECONDS", 3.0)
         with pytest.raises(TimeoutError):
             await claim(ledger, late)
+        gave_up.set()
         monkeypatch.setattr(ledgers, "CLAIM_SECONDS", 10.0)
         assert len((await claim(ledger, other)).won) == 1
         assert [held.execution.subject for held in ledger.held.values()] == ["other"]
