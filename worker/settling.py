@@ -31,7 +31,7 @@ MOST_UNTOLD = 1000
 
 @dataclass(slots=True)
 class Ended:
-    """An execution that is over here. settlement: None when there is nothing to write. is_alone: it has all the room."""
+    """An execution that is over here. settlement: None if there is nothing to write. is_alone: it has all the room."""
 
     queue: str
     redis_id: str
