@@ -20,8 +20,8 @@ from scheduler.sight import Sight
 log = structlog.get_logger(__name__)
 
 CHUNK = 1000
-# Users and queues that one statement looks at for room, and how long one turn goes on from one such slice to the next.
-PLACES = 500
+# Users and queues that one transaction looks at for room and may hold, and how long a turn goes on to the next of them.
+PLACES = 200
 PLACES_SECONDS = 0.1
 # Waiting executions that one sweep looks at for what they will never have, and for syncs that nobody made.
 WAITING = 2000

@@ -72,7 +72,8 @@ BROKEN: dict[str, tuple[str, ...]] = {
         _EXECUTION + "'waiting', '2024-01-01', '2024-01-01', now() - interval '1 hour', NULL)",
     ),
     "what_runs_is_held": (
-        _EXECUTION + "'running', '2024-01-01', NULL, now(), now() - interval '1 minute')",
+        _EXECUTION + "'running', '2024-01-01', NULL, now(), now() - interval '1 minute'); "
+        "UPDATE service_task_execution SET rung_at = now() WHERE status = 'running'",
     ),
     "what_ended_says_how": (
         "UPDATE service_task_execution SET finished_at = NULL WHERE status = 'success'",
