@@ -126,7 +126,8 @@ class Settler:
         committed = await self._commit(settlements) if settlements else _Committed({}, [])
         del self._ended[: len(batch)]
         self._over(batch)
-        self._untold.append(self._told(batch, committed))
+        if batch or self._acknowledged:
+            self._untold.append(self._told(batch, committed))
         if self._ended:
             self._wake.set()
         else:

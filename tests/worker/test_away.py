@@ -21,6 +21,7 @@ from tests.waiting import until
 from tests.worker.bells.places import now_ms
 from tests.worker.inside import beside, read_only, running_broker, running_worker
 from tests.worker.relay import Relay, relayed
+from worker import settling
 from worker.bells.keys import claims_key, dead_key, messages_key, ready_key, waiting_key
 from worker.bells.ringing import Bells
 from worker.messages import TASKS
@@ -209,6 +210,36 @@ async def test_what_redis_refuses_to_hear_it_is_told_again_when_it_is_back(
     _, retried, dead = rung
     assert await bells.redis.zrange(waiting_key("default"), 0, -1) == [f"{retried.execution_id}.2".encode()]
     assert await bells.redis.zrange(dead_key("default"), 0, -1) == [f"{dead.execution_id}.1".encode()]
+
+
+async def test_however_long_redis_is_away_what_it_is_to_hear_does_not_grow_with_time(
+    database: Database, urls: ServerUrls, bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "RETRY_SECONDS", 0.05)
+    await worker(database)
+    go, settle = threading.Event(), Bells.settle
+    told: list[int] = []
+
+    async def counted(self: Bells, *arguments: object) -> None:
+        told.append(len(broker.ledger.settler._untold))
+        await settle(self, *arguments)  # type: ignore[arg-type]
+
+    async def step(*_: object) -> Outcome:
+        await asyncio.to_thread(go.wait, 20)
+        return done()
+
+    async def tried_often() -> bool:
+        return len(told) > 8
+
+    monkeypatch.setattr(Bells, "settle", counted)
+    await bells.ring([await queued(database, "prices")])
+    with running_broker(urls, step) as broker:
+        await until(counts(database, running=1))
+        async with read_only(bells):
+            go.set()
+            await until(tried_often)
+            assert told[-1] == 1
+        await until(lambda: nothing_left(bells))
 
 
 async def test_retries_are_promoted_again_by_a_worker_whose_redis_was_away(
