@@ -87,13 +87,15 @@ class Made:
 class Family:
     """The executions that share an ended one's work. open_id: one that is under way. number: the next again's.
 
-    scheduled_for: the first slot at which none of them stands, not before market now.
+    scheduled_for: the first slot at which none of them stands, not before market now. done_by: the newest that did it
+    again already.
     """
 
     open_id: int | None
     open_status: str | None
     number: int
     scheduled_for: datetime
+    done_by: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ _FAMILIES = text(
     WITH clock AS MATERIALIZED (SELECT market_now() AS at)
     SELECT o.id, f.open_id, (SELECT status FROM service_task_execution s
                              WHERE s.id = f.open_id AND s.scheduled_for = f.open_slot) AS open_status,
-           f.number, greatest(clock.at, f.newest + interval '1 microsecond') AS scheduled_for
+           f.number, greatest(clock.at, f.newest + interval '1 microsecond') AS scheduled_for, f.done_by
     FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:keeps AS bool[]))
          AS w(scheduled_for, id, keeps)
     CROSS JOIN clock
@@ -172,7 +174,8 @@ _FAMILIES = text(
         SELECT max(m.id) FILTER (WHERE m.is_open) AS open_id,
                max(m.scheduled_for) FILTER (WHERE m.is_open) AS open_slot,
                coalesce(max(CAST(substring(m.subject FROM '^again:([0-9]{1,9})$') AS int)), 0) + 1 AS number,
-               max(m.scheduled_for) FILTER (WHERE m.subject = o.subject) AS newest
+               max(m.scheduled_for) FILTER (WHERE m.subject = o.subject) AS newest,
+               max(m.id) FILTER (WHERE m.parent_id = o.id) AS done_by
         FROM service_task_execution m
         WHERE m.task_name = o.task_name AND (m.user_id = o.user_id OR (m.user_id IS NULL AND o.user_id IS NULL))
           AND m.account_id IS NOT DISTINCT FROM o.account_id AND m.scheduled_for >= o.scheduled_for

@@ -32,6 +32,7 @@ class _Done:
     made: list[tuple[Held, Made]] = field(default_factory=list)
     rung: list[Bell] = field(default_factory=list)
     subjects: dict[int, str] = field(default_factory=dict)
+    spent: dict[int, tuple[Held, int]] = field(default_factory=dict)
 
 
 def keeps_subject(held: Held) -> bool:
@@ -49,10 +50,13 @@ async def again(reach: Reach, command: Command, refs: Sequence[Ref]) -> dict[int
         if command.is_dry:
             await session.rollback()
     if not done.made:
+        if not command.is_dry:
+            await _remove_letters(reach, done, refs)
         return done.results
     if command.is_dry:
         said = "then it is done again by a new execution"
         return done.results | {held.id: Result(str(held.id), Verdict.WOULD, said) for held, _ in done.made}
+    await _remove_letters(reach, done, refs)
     rung = {(bell.execution_id, bell.generation) for bell in done.rung}
     letters = {ref.execution_id: ref for ref in refs}
     nexts = [_next(held, made, letters[held.id], rung) for held, made in done.made]
@@ -82,7 +86,14 @@ async def _again(session: AsyncSession, reach: Reach, command: Command, refs: Se
     families = await interventions.families([(one, keeps_subject(one)) for one in ended.values()]) if ended else {}
     wanted = []
     for id_, family in families.items():
-        if family.open_id is not None:
+        if family.done_by is not None and seen[id_] is not None:
+            # Its letter stayed because Redis did not answer, or the command was cut off: the work is not done twice.
+            done.spent[id_] = (ended[id_], family.done_by)
+            verdict = Verdict.WOULD if command.is_dry else Verdict.DONE
+            done.results[id_] = Result(
+                str(id_), verdict, f"done already by execution {family.done_by}: its letter goes"
+            )
+        elif family.open_id is not None:
             twin = f"execution {family.open_id} does this work already: it is {family.open_status}"
             done.results[id_] = Result(str(id_), Verdict.REFUSED, twin)
         else:
@@ -128,6 +139,16 @@ async def _make(session: AsyncSession, reach: Reach, command: Command, wanted: S
     shared = [one.of.id for one in wanted if one.is_rung]
     done.rung += [_bell(held, made) for held, made in done.made if held.id in shared and made.status == "queued"]
     await LedgerRepository(session).notify()
+
+
+async def _remove_letters(reach: Reach, done: _Done, refs: Sequence[Ref]) -> None:
+    """Take away the dead letters of what was done again before."""
+    letters = {ref.execution_id: ref for ref in refs}
+    spent = [(held, Made(held.id, by, held.scheduled_for, held.generation, "")) for held, by in done.spent.values()]
+    heard = await tell(reach, [_next(held, made, letters[held.id], set()) for held, made in spent], [])
+    for held, made in spent if heard.away is not None else ():
+        said = f"done already by execution {made.id}; Redis did not answer ({heard.away}): its dead letter stays"
+        done.results[held.id] = Result(str(held.id), Verdict.UNSURE, said)
 
 
 def _bell(held: Held, made: Made) -> Bell:

@@ -81,6 +81,21 @@ async def test_while_it_is_done_again_it_is_not_done_a_third_time(
     assert await _new(database, bell, "subject") == ("again:2",)
 
 
+async def test_a_letter_that_stayed_when_its_work_was_done_again_goes_and_nothing_is_done_twice(
+    database: Database, bells: Bells, asha: Person
+) -> None:
+    bell = await dead(database, bells, asha)
+    letter = message_id(bell)
+    await _act(database, bells, Action.REQUEUE, letter)
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE service_task_execution SET status = 'success' WHERE status = 'queued'"))
+    await bury(bells, bell)  # as if Redis had not heard of it
+    [again] = await _act(database, bells, Action.REQUEUE, letter)
+    assert (again.verdict, again.said.startswith("done already by execution")) == (Verdict.DONE, True)
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution") == 2
+    assert await bells.redis.zcard(dead_key("orders")) == 0
+
+
 async def test_two_ends_of_one_slot_make_one_new_execution(database: Database, bells: Bells, asha: Person) -> None:
     bell = await dead(database, bells, asha)
     twin = await dead(database, bells, asha, subject="again:1")
