@@ -15,7 +15,7 @@ from dramatiq import Message
 from sqlalchemy import text
 
 from config.servers import ServerUrls
-from config.settings import read_settings
+from config.settings import WorkerSettings, read_settings
 from db.claims import SETTLED_CHANNEL
 from db.clock import ClockRepository
 from db.transaction import Database
@@ -160,6 +160,27 @@ async def test_a_flood_of_settles_is_answered_by_a_few_turns(
         turns = scheduler.turns - before
     assert 1 < turns <= FLOOD_SECONDS / QUIET_SECONDS + 2
     assert settled > turns
+
+
+async def test_a_backlog_without_room_keeps_no_scheduler_busy(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await clock_at(database, SUNDAY)
+    asha = await person(database)
+    share = WorkerSettings().share
+    for number in range(share + 5):
+        await queued(database, "order_sync", asha, str(number), rung=number < share)
+    async with turning(database, urls, bells) as scheduler:
+        await until(lambda: scalar(database, PLANNED), START_SECONDS)
+        before, began = scheduler.turns, time.monotonic()
+
+        async def some_time_has_passed() -> bool:
+            return time.monotonic() - began > FLOOD_SECONDS
+
+        await until(some_time_has_passed, START_SECONDS)
+        assert scheduler.turns - before <= 3
+    behind = "SELECT count(*) FROM service_task_execution WHERE is_ringable"
+    assert await scalar(database, behind) == 5
 
 
 async def test_a_service_that_runs_fires_its_next_slot_after_every_scheduler_was_replaced(
