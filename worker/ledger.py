@@ -184,6 +184,8 @@ class Ledger:
             if (execution := executions.get(key)) is not None:
                 held = self.held[key] = Held(key, execution, queue, id_, alone)
                 claim.won.append(held)
+            elif (mine := self.held.get(key)) is not None and mine.redis_id == id_:
+                pass  # the message of what runs here, fetched twice: it goes when that has ended
             elif key in late:
                 claim.dropped[id_] = "late"
             elif not (standing := standings[key]).is_claimable:

@@ -92,6 +92,42 @@ async def test_a_running_execution_is_not_handed_back_with_a_copy_whose_claim_fa
         assert ledger.held[held.key] is held
 
 
+async def test_the_message_of_a_running_execution_stays_though_it_is_fetched_a_second_time(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await worker(database)
+    running, other = [await queued(database, "prices", subject=str(number)) for number in range(2)]
+    began, go = threading.Event(), threading.Event()
+
+    async def waiting(*_: object) -> Outcome:
+        began.set()
+        await asyncio.to_thread(go.wait, 20)
+        return done()
+
+    async def is_copied() -> bool:
+        return began.is_set() and await bells.redis.llen(ready_key("default")) == 0
+
+    await bells.ring([running])
+    with running_worker(urls, waiting) as ledger:
+        await until(is_copied)
+        began.clear()
+        # As a stock client puts it back whose clock is ahead.
+        await bells.redis.rpush(ready_key("default"), *[f"{running.execution_id}.1"] * 3)
+        await bells.ring([other])
+        await until(is_copied)
+        assert await bells.redis.hlen(messages_key("default")) == 2
+        assert set(ledger.known("default")) == {f"{bell.execution_id}.1" for bell in (running, other)}
+        go.set()
+        await until(ended(database, 2))
+
+        async def is_over() -> bool:
+            return await bells.redis.exists(messages_key("default"), claims_key("w1", "default")) == 0
+
+        await until(is_over)
+        assert ledger.room.held == 0
+    assert await scalar(database, "SELECT max(attempt) FROM service_task_execution") == 1
+
+
 async def test_a_claim_that_failed_and_won_nothing_leaves_its_executions_as_they_are(
     database: Database, urls: ServerUrls, bells: Bells, monkeypatch: pytest.MonkeyPatch
 ) -> None:

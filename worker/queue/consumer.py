@@ -171,17 +171,21 @@ class ClaimingConsumer(Consumer):
                 others.append(message)
                 continue
             key = f"{bell.execution_id}.{bell.generation}"
-            if key in mine:
+            if mine.setdefault(key, (id_, message, bell))[0] != id_:
                 copies.append(id_)
-            else:
-                mine[key] = (id_, message, bell)
         self.ledger.drop(self.queue, dict.fromkeys(copies, "copy"))
-        free = max(self.most_passing - self.room.passing(self.queue), 0)
-        self._put_back([message.options["redis_message_id"] for message in others[free:]], behind=True)
+        passing = self._keep(others) if others else []
         won = self._claim(list(mine.values()))
-        self.ready.extend(others[:free])
-        self.room.let_pass(self.queue, len(self.ready))
-        return len(self.ready) + won
+        if passing:
+            self.ready.extend(passing)
+            self.room.let_pass(self.queue, len(passing))
+        return len(passing) + won
+
+    def _keep(self, messages: list[Message_]) -> list[Message_]:
+        """Return as many messages of other actors as may be here, and put the others behind all that is ready."""
+        free = max(self.most_passing - self.room.passing(self.queue), 0)
+        self._put_back([message.options["redis_message_id"] for message in messages[free:]], behind=True)
+        return messages[:free]
 
     def _claim(self, messages: list[tuple[str, Message_, Bell]], *, alone: bool = False) -> int:
         """Claim executions and start them. Returns how many were won."""
