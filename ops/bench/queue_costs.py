@@ -28,9 +28,11 @@ FIRST, PORTION = 10_000, 20_000
 _OVER = b"the bench has seen enough"
 _MONITOR_SECONDS = 30.0
 _ADMINISTRATOR = "postgres"
-_BENCH = "bench"
+_OF_THIS_BENCH = "SELECT pid FROM pg_stat_activity WHERE application_name = 'bench'"
 # Each request of the extended protocol is a line `execute`, of the simple one a line `statement`.
-_STATEMENT = re.compile(rb"^(?P<who>[^|\n]*)\|LOG:  (?:statement|execute [^:\n]*):\s*(?P<word>\S*)", re.MULTILINE)
+_STATEMENT = re.compile(
+    rb"^[^\[\n]*\[(?P<pid>\d+)\] LOG:  (?:statement|execute [^:\n]*):\s*(?P<word>\S*)", re.MULTILINE
+)
 _TRANSACTION = {b"BEGIN", b"COMMIT", b"ROLLBACK"}
 
 
@@ -53,7 +55,7 @@ async def requests(world: World, count: int, told: Told) -> dict[str, float]:
             await ours.let_go()
             await ours.drained()
             statements.end()
-    return {"redis_per_execution": monitor.requests() / count, "sql_per_execution": statements.count() / count}
+    return {"redis_per_execution": monitor.requests() / count, "sql_per_execution": await statements.count() / count}
 
 
 async def rss_growth(world: World, executions: int, told: Told) -> dict[str, float]:
@@ -140,15 +142,22 @@ class _Statements:
         """Count until here."""
         self.last = self._size()
 
-    def count(self) -> int:
-        """Return the statements that anybody but this bench sent, without those that begin or end a transaction."""
+    async def count(self) -> int:
+        """Return the statements that anybody but this bench sent, without those that begin or end a transaction.
+
+        Raises BenchError when there is none: then it looked at the wrong place.
+        """
+        bench = {str(row.pid).encode() for row in await self.world.rows(_OF_THIS_BENCH)}
         with (self.world.folder / "postgres.log").open("rb") as log:
             log.seek(self.first)
             said = log.read(self.last - self.first)
-        return sum(
-            match["word"].upper().rstrip(b";") not in _TRANSACTION and match["who"] != _BENCH.encode()
+        found = sum(
+            match["word"].upper().rstrip(b";") not in _TRANSACTION and match["pid"] not in bench
             for match in _STATEMENT.finditer(said)
         )
+        if not found:
+            raise BenchError(f"Postgres logged no statement between bytes {self.first} and {self.last}: {said[:500]!r}")
+        return found
 
     def _size(self) -> int:
         return (self.world.folder / "postgres.log").stat().st_size
@@ -156,12 +165,10 @@ class _Statements:
 
 @asynccontextmanager
 async def _statements_logged(world: World) -> AsyncIterator[_Statements]:
-    """Have Postgres log every statement of connections that are opened from now on, with who sends it."""
+    """Have Postgres log every statement of connections that are opened from now on."""
     url = world.servers.database_url.replace(f"://{ROLE}@", f"://{_ADMINISTRATOR}@", 1)
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute("ALTER SYSTEM SET log_line_prefix = '%a|'")
-        await connection.execute("SELECT pg_reload_conf()")
         await connection.execute(f"ALTER ROLE {ROLE} SET log_statement = 'all'")
         await connection.execute(f"ALTER ROLE {ROLE} SET log_parameter_max_length = 0")
         yield _Statements(world)
