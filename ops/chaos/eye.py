@@ -8,8 +8,11 @@ from typing import Any
 import asyncpg
 from redis.asyncio import Redis
 
+from worker.bells.keys import claims_key
+
 _PAUSE_SECONDS = 0.03
 _AWAY_SECONDS = 30.0
+_CLAIMS = claims_key("", "").removesuffix(".")
 
 SYSTEM = {"muhurat.scope": "system", "application_name": "chaos"}
 """Settings of a connection that sees every row."""
@@ -80,8 +83,8 @@ async def reached(what: str, condition: Callable[[], Awaitable[object]], seconds
 async def claimed(redis: Redis) -> dict[str, list[str]]:
     """Return the ids that workers have claimed on Redis, by worker and queue as the key spells them."""
     found = {}
-    async for key in redis.scan_iter(match="dramatiq:__acks__.*", count=1000):
-        name = _text(key).removeprefix("dramatiq:__acks__.")
+    async for key in redis.scan_iter(match=f"{_CLAIMS}*", count=1000):
+        name = _text(key).removeprefix(_CLAIMS)
         found[name] = [_text(id_) for id_ in await redis.smembers(key)]
     return found
 

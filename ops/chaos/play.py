@@ -21,6 +21,7 @@ from ops.chaos.promises import PROMISES, Held, unfinished
 from ops.chaos.scene import Scene
 from ops.chaos.states import State
 from ops.chaos.watch import Watched, watching
+from worker.bells.keys import dead_errors_key, dead_key, dead_messages_key
 
 # Most of these are for machines that have more to do; a step that is reached waits no longer.
 BOOT_SECONDS = 120.0
@@ -116,7 +117,7 @@ async def _empty(ground: Ground, *, fresh: bool) -> None:
         await redis.flushall()
     else:
         for queue in TASKS_USED.values():
-            await redis.delete(*[f"dramatiq:{queue}.XQ{suffix}" for suffix in ("", ".msgs", ".errors")])
+            await redis.delete(dead_key(queue), dead_messages_key(queue), dead_errors_key(queue))
     await redis.aclose()
     eye.close()
 
@@ -135,6 +136,7 @@ async def _play(ground: Ground, house: House, result: Result, part: Callable[[Sc
             finally:
                 scene.open_steps()
                 scene.release()
+                await scene.end_operator()
             await _end(scene, result)
             await _judge(scene, watched, result)
     finally:

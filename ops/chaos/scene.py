@@ -14,6 +14,7 @@ from ops.chaos.ground import Ground
 from ops.chaos.house import PROCESSES, House
 from ops.chaos.instruments import HELD_UP
 from ops.chaos.plans import TASKS_USED, Plan
+from worker.bells.keys import messages_key, ready_key, waiting_messages_key
 
 # Every third one is everybody's; the others' users have more than may be rung at once.
 _INSERT = """
@@ -78,19 +79,28 @@ class Scene:
         if holding is not None:
             holding.terminate()
 
+    async def end_operator(self) -> None:
+        """End a command of the operator that a case left behind."""
+        operator, self.operator = self.operator, None
+        if operator is not None and operator.returncode is None:
+            operator.kill()
+            await operator.wait()
+
     async def claimed(self) -> list[str]:
         """Return the ids that workers have claimed on Redis."""
         return [id_ for ids in (await claimed(self.redis)).values() for id_ in ids]
 
     async def left_on_redis(self) -> int:
         """Return how many messages there are, wherever they lie; dead letters may."""
-        keys = [f"dramatiq:{queue}{suffix}" for queue in TASKS_USED.values() for suffix in (".msgs", ".SQ.msgs")]
-        lying = sum([int(await self.redis.hlen(key)) for key in keys])
+        lying = 0
+        for queue in TASKS_USED.values():
+            lying += int(await self.redis.hlen(messages_key(queue)))
+            lying += int(await self.redis.hlen(waiting_messages_key(queue)))
         return lying + await self.ready() + len(await self.claimed())
 
     async def ready(self) -> int:
         """Return how many messages are ready on Redis."""
-        return sum([int(await self.redis.llen(f"dramatiq:{queue}")) for queue in TASKS_USED.values()])
+        return sum([int(await self.redis.llen(ready_key(queue))) for queue in TASKS_USED.values()])
 
     async def house_is_ready(self) -> bool:
         """Start what has ended again, and begin the case once every worker process takes work. Tells whether it has."""

@@ -17,10 +17,12 @@ from ops.chaos.instruments import ACTING
 from ops.chaos.plans import KILL, OK, POISON, RETRY, SLOW, TASKS_USED, Plan
 from ops.chaos.scene import Scene, Single
 from ops.chaos.states import EXECUTIONS, QUEUED, RUNNING, mixed
+from worker.bells.keys import dead_messages_key, messages_key, ready_key
 from worker.wire import encode
 
 _REACH_SECONDS = 90.0
 _COPIES = 2
+_QUEUE = "default"
 _STORM_EXECUTIONS, _STORM_FAULTS = 150, 6
 _QUICK = (
     "kill_worker",
@@ -55,14 +57,14 @@ async def _poison_message(scene: Scene, random: Random) -> None:
     """Put among the messages one that nobody can read, and one for an actor that is not there."""
     await scene.accept(mixed(EXECUTIONS))
     await reached("messages are ready", lambda: QUEUED.count(scene), _REACH_SECONDS)
-    unknown: Message[None] = Message("default", "no_such_actor", (), {}, {"redis_message_id": "unknown"})
+    unknown: Message[None] = Message(_QUEUE, "no_such_actor", (), {}, {"redis_message_id": "unknown"})
     for id_, data in {"unreadable": b"{not json", "unknown": unknown.encode()}.items():
-        await scene.redis.hset("dramatiq:default.msgs", id_, data)
-        await scene.redis.lpush("dramatiq:default", id_)
+        await scene.redis.hset(messages_key(_QUEUE), id_, data)
+        await scene.redis.lpush(ready_key(_QUEUE), id_)
     scene.open_steps()
 
     async def buried() -> bool:
-        return {b"unreadable", b"unknown"} <= set(await scene.redis.hkeys("dramatiq:default.XQ.msgs"))
+        return {b"unreadable", b"unknown"} <= set(await scene.redis.hkeys(dead_messages_key(_QUEUE)))
 
     scene.notes |= {"in_state": 2, "faults": 2}
     await reached("both lie with the dead letters", buried, _REACH_SECONDS)
@@ -93,8 +95,8 @@ async def _copies(scene: Scene, random: Random) -> None:
         for _ in range(_COPIES):
             copy = message.copy(options={"redis_message_id": str(uuid.UUID(int=random.getrandbits(128)))})
             id_ = copy.options["redis_message_id"]
-            await scene.redis.hset(f"dramatiq:{bell.queue}.msgs", id_, copy.encode())
-            await scene.redis.rpush(f"dramatiq:{bell.queue}", id_, message.message_id)
+            await scene.redis.hset(messages_key(bell.queue), id_, copy.encode())
+            await scene.redis.rpush(ready_key(bell.queue), id_, message.message_id)
     scene.notes |= {"in_state": len(bells), "faults": _COPIES * len(bells), "struck": len(bells) == EXECUTIONS}
     scene.open_steps()
 
@@ -184,7 +186,7 @@ async def _restore(redis: Redis, copy: dict[bytes, bytes]) -> int:
         for key, value in copy.items():
             pipe.restore(key, 0, value)
         await pipe.execute()
-    return sum([int(await redis.hlen(f"dramatiq:{queue}.msgs")) for queue in TASKS_USED.values()])
+    return sum([int(await redis.hlen(messages_key(queue))) for queue in TASKS_USED.values()])
 
 
 SINGLES = (
