@@ -88,7 +88,8 @@ async def test_who_is_told_to_end_while_it_begins_starts_nobody_again_and_leaves
         await until(lambda: stage(database, process), 90)
         family = _family(process)
         _send(process, number, to_all=True)
-        assert await _ended_in_time(process) in ({0, -number} if stage is just_begun else {0})
+        # Before its own code runs, Python itself ends: by the signal, or with 1 when an INT meets it in its start.
+        assert await _ended_in_time(process) in ({0, 1, -number} if stage is just_begun else {0})
     await _nobody_is_left(database, family)
     assert await _claims(bells) == []
     assert await scalar(database, "SELECT count(*) FROM worker_processes") in (0, 1, 2)
