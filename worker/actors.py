@@ -78,8 +78,8 @@ def performer(step: Step, resources: CurrentResources) -> Perform:
         except Exception:
             log.exception("execution_raised")
             raise
-        # A success is told by its row; a line of the same words would cost more than the work of a quiet one.
-        if outcome.status != "success":
+        # A success that has nothing to tell is told by its row: a line would cost more than its work.
+        if outcome.status != "success" or outcome.details:
             log.info("execution_ended", status=outcome.status, reason=outcome.reason)
         return outcome
 
