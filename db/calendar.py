@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from datetime import date, datetime, time
 
 from sqlalchemy import CheckConstraint, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
@@ -51,6 +51,28 @@ class MarketDayRow(Base):
     day: Mapped[date] = mapped_column(primary_key=True)
     kind: Mapped[Word]
     name: Mapped[Label]
+    source: Mapped[Line]
+
+
+class MarketHoursRow(Base):
+    """The clock hours of a phase of regular sessions, exchange time, while they are valid.
+
+    segment: 'all' or the shares it is for. valid_to: None: until other hours are stored. source: who says so.
+    """
+
+    __tablename__ = "market_hours"
+    __table_args__ = (
+        CheckConstraint("opens < closes", name="hours"),
+        CheckConstraint("valid_to IS NULL OR valid_from <= valid_to", name="validity"),
+    )
+
+    exchange: Mapped[Word] = mapped_column(primary_key=True)
+    segment: Mapped[Word] = mapped_column(primary_key=True)
+    phase: Mapped[Word] = mapped_column(primary_key=True)
+    valid_from: Mapped[date] = mapped_column(primary_key=True)
+    valid_to: Mapped[date | None]
+    opens: Mapped[time]
+    closes: Mapped[time]
     source: Mapped[Line]
 
 

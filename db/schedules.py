@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, UniqueConstraint, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, Id, Label, Line, Moment, Name, Word
+from db.base import Base, Big, Created, Id, Json, Label, Line, Moment, Name, Word
 from db.executions import Bell
 from trading.calendar import Calendar
 from trading.errors import BadTrigger, CalendarUncovered
@@ -19,11 +19,20 @@ from trading.triggers import next_due, parse_trigger
 
 
 class ScheduleRow(Base):
-    """When a task fires, for whom, and how far its current fan-out has come."""
+    """When a task fires, for whom, by which policies, and how far its current fan-out has come.
+
+    grace_seconds: after which a firing that is late is made of skipped rows; None: while it is useful. useful_seconds:
+    from the slot on; None: as the task's plan says. catch_up, overlap: what becomes of slots that were missed, and of
+    one whose predecessor is not over. jitter_seconds, spread_seconds: over which a slot's executions are laid, by
+    chance and evenly. runs: slots fired, max_runs: until when. base_id: the schedule whose time its subscribers
+    replaced by this one. version: of what people set, each kept in `schedule_versions`.
+    """
 
     __tablename__ = "schedules"
     __table_args__ = (
         CheckConstraint("scope IN ('shared', 'parameters', 'account')", name="scope"),
+        CheckConstraint("catch_up IN ('none', 'last', 'all')", name="catch_up"),
+        CheckConstraint("overlap IN ('allow', 'skip', 'queue', 'cancel')", name="overlap"),
         CheckConstraint(
             "condition IN ('has_open_position', 'has_live_order', 'has_failed_order', 'prices_missing')",
             name="condition",
@@ -37,7 +46,20 @@ class ScheduleRow(Base):
     description: Mapped[Line | None]
     scope: Mapped[Word]
     condition: Mapped[Name | None]
+    exchange: Mapped[Word] = mapped_column(server_default="NSE")
     enabled: Mapped[bool] = mapped_column(server_default="true")
+    grace_seconds: Mapped[int | None]
+    catch_up: Mapped[Word] = mapped_column(server_default="last")
+    overlap: Mapped[Word] = mapped_column(server_default="allow")
+    jitter_seconds: Mapped[int] = mapped_column(server_default="0")
+    spread_seconds: Mapped[int] = mapped_column(server_default="0")
+    useful_seconds: Mapped[int | None]
+    starts_at: Mapped[Moment | None]
+    ends_at: Mapped[Moment | None]
+    max_runs: Mapped[int | None]
+    runs: Mapped[int] = mapped_column(server_default="0")
+    base_id: Mapped[Big | None] = mapped_column(ForeignKey("schedules.id"))
+    version: Mapped[int] = mapped_column(server_default="1")
     next_due_at: Mapped[Moment | None]
     firing_slot: Mapped[Moment | None]
     cursor: Mapped[Big] = mapped_column(server_default="0")
@@ -45,6 +67,36 @@ class ScheduleRow(Base):
     claim_until: Mapped[Moment | None]
     updated_by: Mapped[Name | None]
     updated_at: Mapped[Created]
+    created_at: Mapped[Created]
+
+
+class SchedulePieceRow(Base):
+    """A piece of a wide fan-out that one scheduler works on: subscriptions after an id, up to another.
+
+    It is deleted in the transaction that makes its executions. Any scheduler takes over one whose claim has run out.
+    """
+
+    __tablename__ = "schedule_pieces"
+    __table_args__ = (UniqueConstraint("schedule_id", "slot", "after"),)
+
+    id: Mapped[Id]
+    schedule_id: Mapped[Big] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"))
+    slot: Mapped[Moment]
+    after: Mapped[Big]
+    until: Mapped[Big]
+    claimed_by: Mapped[Name]
+    claim_until: Mapped[Moment]
+
+
+class ScheduleVersionRow(Base):
+    """What people had set of a schedule at each of its versions."""
+
+    __tablename__ = "schedule_versions"
+
+    schedule_id: Mapped[Big] = mapped_column(ForeignKey("schedules.id", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    definition: Mapped[Json]
+    changed_by: Mapped[Name]
     created_at: Mapped[Created]
 
 

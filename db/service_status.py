@@ -7,18 +7,26 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.audit_logs import AuditLogRepository
-from db.base import Base, Big, Created, Id, Line, Moment, user_scoped
+from db.base import Base, Big, Created, Id, Line, Moment, Name, user_scoped
 
 
 @user_scoped
 class ServiceStatusRow(Base):
-    """One row a user. last_heartbeat: machine time, at most a minute old while a scheduler runs."""
+    """One row a user. last_heartbeat: machine time, at most a minute old while a scheduler runs.
+
+    generation: counts starts and stops; who began under an older one changes nothing. started_at, stopped_at: machine
+    time of the latest of each.
+    """
 
     __tablename__ = "service_status"
 
     id: Mapped[Id]
     user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"), unique=True)
     service_running: Mapped[bool] = mapped_column(server_default="false", index=True)
+    generation: Mapped[int] = mapped_column(server_default="0")
+    started_at: Mapped[Moment | None]
+    stopped_at: Mapped[Moment | None]
+    changed_by: Mapped[Name | None]
     last_heartbeat: Mapped[Moment | None]
     last_task_execution: Mapped[Moment | None]
     error_count: Mapped[int] = mapped_column(server_default="0")

@@ -6,12 +6,16 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, Id, user_scoped
+from db.base import Base, Big, Created, Id, Line, Moment, Name, user_scoped
 
 
 @user_scoped
 class SubscriptionRow(Base):
-    """An account that a schedule fires for."""
+    """An account that a schedule fires for.
+
+    base_id: the schedule whose time the user replaced by this one's; None: this one as it came. paused_until: market
+    time, infinity until somebody resumes it.
+    """
 
     __tablename__ = "schedule_subscriptions"
     __table_args__ = (
@@ -24,7 +28,11 @@ class SubscriptionRow(Base):
     schedule_id: Mapped[Big] = mapped_column(ForeignKey("schedules.id"))
     user_id: Mapped[Big] = mapped_column(ForeignKey("users.id"))
     account_id: Mapped[Big] = mapped_column(ForeignKey("broker_accounts.id"))
+    base_id: Mapped[Big | None] = mapped_column(ForeignKey("schedules.id"))
     enabled: Mapped[bool] = mapped_column(server_default="true")
+    paused_until: Mapped[Moment | None]
+    paused_by: Mapped[Name | None]
+    pause_reason: Mapped[Line | None]
     created_at: Mapped[Created]
 
 

@@ -32,6 +32,8 @@ SCAN_SECONDS = 12.0
 SCAN_PART = 0.05
 # Reading a queue whole takes a while when it is long.
 READ_SECONDS = 20.0
+# As long as Dramatiq keeps dead letters: what failed stays failed in Postgres, and can be done again from there.
+DEAD_LETTER_SECONDS = 7 * 86_400.0
 
 
 class Mender:
@@ -90,6 +92,14 @@ class Mender:
         await self._give_back(names)
         for queue, workers in claimants.items():
             await self._restore(queue, workers | names)
+        await self._purge()
+
+    async def _purge(self, seconds: float = DEAD_LETTER_SECONDS) -> None:
+        """Forget old dead letters, some of each queue at a look; the rest at the next."""
+        bells = self.ringer.bells
+        for queue in await self.ringer.ask("look at queues", bells.queues) or ():
+            count = await self.ringer.ask("purge dead letters", lambda q=queue: bells.purge(q, seconds))  # type: ignore[misc]
+            self.healed.note("dead_letter_purged", count or 0)
 
     async def _give_back(self, names: set[str]) -> None:
         bells = self.ringer.bells

@@ -5,8 +5,9 @@ from collections import defaultdict
 
 # A process holds what its places run, and beyond them what they get done in so long.
 AHEAD_SECONDS = 0.1
-# Executions that take longer are not claimed ahead at all: another worker may be idle.
-LONG_SECONDS = 0.05
+# Executions that take longer are not claimed ahead at all: another worker may be idle. Shorter ones wait no longer than
+# this behind a full house, and a place that is free waits for no claim.
+LONG_SECONDS = 0.2
 # Of one fetch; a claim and a script take as many in one go.
 LARGEST_BATCH = 500
 # How much of what was known of a queue's executions a batch of new ones leaves.

@@ -17,7 +17,7 @@ from scheduler.sweep import Sweep
 from tests.people import queued, scalar, worker
 from tests.scheduler.messages import claimed, ready
 from worker.bells.calls import text as text_of
-from worker.bells.keys import HEARTBEATS, claims_key, messages_key, ready_key
+from worker.bells.keys import HEARTBEATS, claims_key, dead_key, messages_key, ready_key
 from worker.bells.ringing import Bells
 from worker.wire import message_id
 
@@ -286,3 +286,16 @@ async def test_with_redis_restored_from_an_old_copy_everything_open_can_be_claim
     assert wanted <= set(await mending.ready())
     assert await mending.claimed() == set()
     assert len(await mending.ready()) == len(set(await mending.ready()))
+
+
+async def test_old_dead_letters_are_forgotten_and_young_ones_are_kept(
+    database: Database, bells: Bells, mending: Mending
+) -> None:
+    old, young = [await queued(database, "prices", subject=name) for name in ("old", "young")]
+    await bells.ring([old, young])
+    for bell in (old, young):
+        assert await bells.bury("default", message_id(bell), "no")
+    await bells.redis.zadd(dead_key("default"), {message_id(old): 1})
+    await mending.mender.scan()
+    assert await bells.redis.zrange(dead_key("default"), 0, -1) == [message_id(young).encode()]
+    assert await mending.told() == "dead_letter_purged 1"
