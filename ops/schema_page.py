@@ -21,11 +21,11 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     ),
     "Configuration": ("user_trading_config", "user_trading_config_versions", "parameter_sets"),
     "Schedules and executions": (
-        "schedules", "schedule_subscriptions", "service_task_execution", "execution_attempts", "execution_counts",
+        "schedules", "schedule_versions", "schedule_subscriptions", "schedule_pieces", "halts", "service_task_execution", "execution_attempts", "execution_counts",
         "worker_processes", "scheduler_processes", "healings",
     ),
     "Market": (
-        "market_clock", "market_calendars", "market_sessions", "market_days", "bars", "price_days",
+        "market_clock", "market_calendars", "market_sessions", "market_days", "market_hours", "bars", "price_days",
         "feature_snapshots", "signals", "user_signal_status",
     ),
     "Decisions, orders, positions": (

@@ -69,6 +69,8 @@ j AS (INSERT INTO import_records (user_id, batch_id, place, outcome, kind, reaso
 k AS (INSERT INTO tracked_symbols (user_id, account_id, tracking_id, symbol, status, started_at, system_quantity,
     tracked_quantity, pre_existing_quantity, facts)
     VALUES ({user}, {account}, 't', 'INFY', 'active', now(), 1, 1, 0, '{{}}')),
+h AS (INSERT INTO halts (user_id, entries, exits, changes, tasks, reason, created_by)
+    VALUES ({user}, true, false, false, false, 'r', 'asha')),
 a AS (INSERT INTO execution_attempts (execution_id, scheduled_for, user_id, attempt, generation, outcome)
     VALUES (1, now(), {user}, 1, 1, 'failed'))
 INSERT INTO paper_orders (account_id, user_id, tag, symbol, side, order_type, quantity, word, session_day, placed_at)
