@@ -15,12 +15,13 @@ from typing import IO
 
 from ops.local import Servers
 from ops.local_process import Owner, as_owner
+from worker.ending import PLATFORM_SECONDS
 
 ROOT = Path(__file__).resolve().parents[1]
 """Where the rooms lie: `python -m` finds them from here, installed or not."""
 
-# A worker needs up to 15 s to end what it runs (architecture 6); after this a door is killed.
-STOP_LIMIT_SECONDS = 20.0
+# A door has as long to end what it runs as a platform gives it; then it is killed.
+STOP_LIMIT_SECONDS = PLATFORM_SECONDS
 _PAUSE_SECONDS = 0.02
 _OURSELVES = Owner()
 
