@@ -2,8 +2,10 @@
 
 TradingError
 ├── CalendarUncovered   refuse: nothing is known of the day, so nothing is traded on it
+│   └── HoursUnknown    refuse: the day is known, the hours of one of its phases are not
 ├── BadCalendar         stop: a calendar file that cannot be used
 ├── BadTrigger          stop: a schedule text that cannot be read
+├── BadDefinition       stop: a schedule's setting that cannot be
 ├── IllegalTransition   stop: an event an order in that state cannot have
 └── Oversold            reconcile: a sale of more shares than the position holds
 """
@@ -27,6 +29,18 @@ class CalendarUncovered(TradingError):
         super().__init__(f"no calendar for {day}: it covers {first} to {last}; load the exchange's list of that year")
 
 
+class HoursUnknown(CalendarUncovered):
+    """A phase of a day whose hours the calendar does not know."""
+
+    def __init__(self, phase: str, day: date, first: date, last: date) -> None:
+        super().__init__(day, first, last)
+        self.phase = phase
+        self.args = (
+            f"no hours of {phase} for {day}: import a calendar file that has a line like "
+            "'# hours: amo all 15:45-08:57 from 2015-01-01 source the broker'",
+        )
+
+
 class BadCalendar(TradingError):
     """A line of a calendar file that cannot be used. line: 1 is the first of the file, 0 the file as a whole."""
 
@@ -42,6 +56,14 @@ class BadTrigger(TradingError):
     def __init__(self, text: str, position: int, problem: str, example: str) -> None:
         self.text, self.position, self.problem, self.example = text, position, problem, example
         super().__init__(f"trigger {text!r}, character {position + 1}: {problem}; write it like {example!r}")
+
+
+class BadDefinition(TradingError):
+    """A setting of a schedule that cannot be. field: the column it is stored in."""
+
+    def __init__(self, field: str, value: object, problem: str, example: str) -> None:
+        self.field, self.value, self.problem, self.example = field, value, problem, example
+        super().__init__(f"{field} {str(value)!r}: {problem}; write it like {example!r}")
 
 
 class IllegalTransition(TradingError):

@@ -151,6 +151,16 @@ def next_due(trigger: Trigger, calendar: Calendar, after: datetime, daily_bars: 
     return None
 
 
+def due_between(
+    trigger: Trigger, calendar: Calendar, after: datetime, until: datetime, daily_bars: bool
+) -> Iterator[datetime]:
+    """Yield the moments of (after, until] at which a trigger fires, in order. Raises as `next_due` does."""
+    moment = next_due(trigger, calendar, after, daily_bars)
+    while moment is not None and moment <= until:
+        yield moment
+        moment = next_due(trigger, calendar, moment, daily_bars)
+
+
 def _next_day(trigger: Daily, day: date, after: datetime, weekly: bool) -> datetime:
     """Return the trigger's next moment; weekly: the next one on a Monday."""
     if weekly:
