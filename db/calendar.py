@@ -1,19 +1,23 @@
-"""The exchange calendar as rows: sessions, and what range of days they are known for."""
+"""Exchange calendars as rows: sessions, the hours of their phases, and what range of days they are known for."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time
+from typing import Any
 
-from sqlalchemy import CheckConstraint, delete, func, select
+from sqlalchemy import JSON, CheckConstraint, Select, case, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Created, Label, Line, Moment, Word
+from db.channels import SETTLED_CHANNEL
 from trading.calendar import Calendar, Session
 from trading.calendar_file import NamedDay
+from trading.phases import Hours, Phase
 
 EXCHANGE = "NSE"
+"""The exchange of schedules and orders that name none."""
 
 
 class MarketCalendarRow(Base):
@@ -57,12 +61,13 @@ class MarketDayRow(Base):
 class MarketHoursRow(Base):
     """The clock hours of a phase of regular sessions, exchange time, while they are valid.
 
-    segment: 'all' or the shares it is for. valid_to: None: until other hours are stored. source: who says so.
+    phase: 'amo' lasts over night, from opens to closes of the next session. segment: 'all' or the shares it is for.
+    valid_to: None: until other hours are stored; the same as valid_from: that session's own hours. source: who says so.
     """
 
     __tablename__ = "market_hours"
     __table_args__ = (
-        CheckConstraint("opens < closes", name="hours"),
+        CheckConstraint("opens <> closes AND (opens > closes) = (phase = 'amo')", name="hours"),
         CheckConstraint("valid_to IS NULL OR valid_from <= valid_to", name="validity"),
     )
 
@@ -84,53 +89,76 @@ class StoredCalendar:
     loaded_at: datetime
 
 
-_STORED = (
-    select(
-        MarketCalendarRow.first_day, MarketCalendarRow.last_day, MarketCalendarRow.loaded_at,
-        MarketSessionRow.day, MarketSessionRow.opens_at, MarketSessionRow.closes_at, MarketSessionRow.kind,
+_HOURS = ("phase", "segment", "opens", "closes", "valid_from", "valid_to", "source")
+
+
+def _stored(exchange: str) -> Select[Any]:
+    """Return the sessions of a calendar, oldest first; coverage stands in each row, the hours in the first."""
+    hours = (
+        select(func.json_agg(func.json_build_array(*(getattr(MarketHoursRow, name) for name in _HOURS)), type_=JSON))
+        .where(MarketHoursRow.exchange == exchange)
+        .scalar_subquery()
     )
-    .outerjoin(MarketSessionRow, MarketSessionRow.exchange == MarketCalendarRow.exchange)
-    .where(MarketCalendarRow.exchange == EXCHANGE)
-    .order_by(MarketSessionRow.day)
-)  # fmt: skip
-_HELD = select(MarketCalendarRow.loaded_at).where(MarketCalendarRow.exchange == EXCHANGE).with_for_update(read=True)
+    row = MarketSessionRow
+    is_first = func.row_number().over(order_by=row.day) == 1
+    return (
+        select(
+            MarketCalendarRow.first_day, MarketCalendarRow.last_day, MarketCalendarRow.loaded_at,
+            row.day, row.opens_at, row.closes_at, row.kind, case((is_first, hours)).label("hours"),
+        )
+        .outerjoin(row, row.exchange == MarketCalendarRow.exchange)
+        .where(MarketCalendarRow.exchange == exchange)
+        .order_by(row.day)
+    )  # fmt: skip
 
 
 class CalendarRepository:
-    """Queries over the calendar."""
+    """Queries over the calendars. exchange: whose, where a method asks for one."""
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def load(self) -> Calendar:
-        """Return the calendar as a value. Raises LookupError when none was loaded."""
-        return (await self.stored()).calendar
+    async def load(self, exchange: str = EXCHANGE) -> Calendar:
+        """Return a calendar as a value. Raises LookupError when none of that exchange was loaded."""
+        return (await self.stored(exchange)).calendar
 
-    async def stored(self) -> StoredCalendar:
-        """Return the calendar with the moment it was stored. Raises LookupError when none was loaded."""
+    async def stored(self, exchange: str = EXCHANGE) -> StoredCalendar:
+        """Return a calendar with the moment it was stored. Raises LookupError when none was loaded."""
         # One statement: an import between two would give the days of one calendar the coverage of another.
-        rows = (await self.session.execute(_STORED)).all()
+        rows = (await self.session.execute(_stored(exchange))).all()
         if not rows:
-            raise LookupError(f"no calendar of {EXCHANGE} is loaded: run 'muhurat migrate'")
+            raise LookupError(
+                f"no calendar of {exchange} is loaded: run 'muhurat migrate', or 'muhurat calendar import'"
+            )
         covered = rows[0]
         sessions = [Session(row.day, row.opens_at, row.closes_at, row.kind) for row in rows if row.day is not None]
-        return StoredCalendar(Calendar(EXCHANGE, sessions, covered.first_day, covered.last_day), covered.loaded_at)
+        hours = [_hours_of(*values) for values in covered.hours or ()]
+        calendar = Calendar(exchange, sessions, covered.first_day, covered.last_day, hours)
+        return StoredCalendar(calendar, covered.loaded_at)
 
-    async def hold(self) -> datetime | None:
-        """Keep the calendar from being replaced until the transaction ends. Returns when it was stored."""
-        return (await self.session.execute(_HELD)).scalar_one_or_none()
+    async def exchanges(self) -> list[str]:
+        """Return the exchanges that have a calendar, by name."""
+        return list((await self.session.execute(select(MarketCalendarRow.exchange).order_by("exchange"))).scalars())
 
-    async def days(self, first: date, last: date) -> dict[date, NamedDay]:
+    async def hold(self, exchange: str = EXCHANGE, *, to_replace: bool = False) -> datetime | None:
+        """Keep a calendar from being replaced until the transaction ends. Returns when it was stored.
+
+        to_replace: by this transaction, so that nobody else holds it either.
+        """
+        held = select(MarketCalendarRow.loaded_at).where(MarketCalendarRow.exchange == exchange)
+        return (await self.session.execute(held.with_for_update(read=not to_replace))).scalar_one_or_none()
+
+    async def days(self, first: date, last: date, exchange: str = EXCHANGE) -> dict[date, NamedDay]:
         """Return the holidays and special sessions of a span, both ends included, by day."""
         row = MarketDayRow
-        query = select(row).where(row.exchange == EXCHANGE, row.day.between(first, last)).order_by(row.day)
+        query = select(row).where(row.exchange == exchange, row.day.between(first, last)).order_by(row.day)
         found = (await self.session.execute(query)).scalars()
         return {one.day: NamedDay(one.day, one.kind, one.name, one.source) for one in found}
 
     async def replace(self, calendar: Calendar, source: str, days: Sequence[NamedDay] = ()) -> None:
-        """Store a calendar in place of the one there is, with the days that have names, and plan every schedule by it.
+        """Store a calendar in place of its exchange's, with the days that have names, and plan schedules by it.
 
-        Schedulers and workers take it with the next slot they fire and the next execution they claim.
+        Schedulers are woken; they and workers take it with the next slot they fire and the next execution they claim.
         """
         # First, because whoever plans a schedule holds this row before the schedule's.
         loaded_at = func.clock_timestamp()  # of two imports that waited for each other the later has the later one
@@ -143,9 +171,34 @@ class CalendarRepository:
         if days:
             named = [{"exchange": calendar.exchange, **asdict(one)} for one in days]
             await self.session.execute(insert(MarketDayRow), named)
+        await self._store_hours(calendar)
         from db.schedules import ScheduleRepository  # `muhurat status` reads the calendar and has no time for them
 
         await ScheduleRepository(self.session).replan(calendar)
+        await self.session.execute(text(f"SELECT pg_notify('{SETTLED_CHANNEL}', '')"))
+
+    async def add_hours(self, exchange: str, hours: Sequence[Hours]) -> None:
+        """Give the stored calendar of an exchange the hours of its phases; for one that was stored without."""
+        stored = await self.stored(exchange)
+        calendar = stored.calendar
+        sessions = calendar.sessions_between(calendar.first, calendar.last)
+        await self._store_hours(Calendar(exchange, sessions, calendar.first, calendar.last, hours))
+        changed = update(MarketCalendarRow).where(MarketCalendarRow.exchange == exchange)
+        await self.session.execute(changed.values(loaded_at=func.clock_timestamp()))
+
+    async def _store_hours(self, calendar: Calendar) -> None:
+        await self.session.execute(delete(MarketHoursRow).where(MarketHoursRow.exchange == calendar.exchange))
+        if calendar.timetable.hours:
+            rows = [{"exchange": calendar.exchange, **asdict(one)} for one in calendar.timetable.hours]
+            await self.session.execute(insert(MarketHoursRow), rows)
+
+
+def _hours_of(
+    phase: str, segment: str, opens: str, closes: str, valid_from: str, valid_to: str | None, source: str
+) -> Hours:
+    clocks = time.fromisoformat(opens), time.fromisoformat(closes)
+    until = date.fromisoformat(valid_to) if valid_to else None
+    return Hours(Phase(phase), segment, *clocks, date.fromisoformat(valid_from), until, source)
 
 
 def _rows_of(calendar: Calendar) -> list[dict[str, object]]:

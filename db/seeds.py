@@ -39,8 +39,12 @@ DEFAULT_SCHEDULES: tuple[dict[str, str | None], ...] = tuple(
 async def seed(session: AsyncSession) -> None:
     """Store what is not there yet; what an operator changed stays. Needs the system scope."""
     await ScheduleRepository(session).seed(DEFAULT_SCHEDULES)
+    text = (files("db") / CALENDAR_FILE).read_text(encoding="utf-8")
+    calendars = CalendarRepository(session)
     try:
-        await CalendarRepository(session).load()
+        known = await calendars.load()
     except LookupError:
-        text = (files("db") / CALENDAR_FILE).read_text(encoding="utf-8")
-        await CalendarRepository(session).replace(read_calendar(text), f"db/{CALENDAR_FILE}", named_days(text))
+        await calendars.replace(read_calendar(text), f"db/{CALENDAR_FILE}", named_days(text))
+        return
+    if not known.timetable.hours:  # it was stored before phases had hours
+        await calendars.add_hours(known.exchange, read_calendar(text).timetable.hours)

@@ -1,39 +1,31 @@
-"""Exchange sessions, market phases and exchange time. The one place that knows IST."""
+"""Exchange sessions, the phases around them and exchange time. The one place that knows IST."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from enum import StrEnum
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
-from trading.errors import CalendarUncovered
+from trading.errors import CalendarUncovered, HoursUnknown
+from trading.phases import ALL, Hours, Phase, Timetable
 
 _IST = ZoneInfo("Asia/Kolkata")
 _DAY = timedelta(days=1)
 
 # A daily bar counts as whole from here: late enough for its close, early enough to sell in the session.
 BEFORE_CLOSE = timedelta(minutes=5)
-# Pre-open order entry and matching, 09:00-09:15; evening sessions keep the same quarter of an hour.
-_PREOPEN = timedelta(minutes=15)
-# After-market orders are taken 15:45-08:57 (Kotak's page); brokers kept 17:57 for the 18:15 session of 2019-10-27.
-_AMO_BEGINS = timedelta(minutes=15)
-AMO_ENDS = timedelta(minutes=18)
-# The post-close window began 10 minutes after the close. Since the closing auction of 2026-08-03 it begins 20 minutes
-# after, when after-market orders are already taken.
-_POST_CLOSE = timedelta(minutes=10)
-_CLOSING_AUCTION_SINCE = date(2026, 8, 3)
-
-
-class Phase(StrEnum):
-    """What the market is doing. From 15 minutes after a close on, `amo` stands before `post_close`."""
-
-    CLOSED = "closed"
-    PREOPEN = "preopen"
-    OPEN = "open"
-    POST_CLOSE = "post_close"
-    AMO = "amo"
+# What is told of a moment, the first that holds: of after-market orders and the post-close window the former.
+_IN_SESSION = (Phase.OPEN, Phase.CLOSING_AUCTION, Phase.PREOPEN)
+# Whether a phase begins and ends with the open of a session or with its close. After-market orders for a session end
+# before its open; those for the next one begin after its close.
+_OF_OPEN = {
+    Phase.PREOPEN: (True, True),
+    Phase.OPEN: (True, False),
+    Phase.CLOSING_AUCTION: (False, False),
+    Phase.POST_CLOSE: (False, False),
+    Phase.AMO: (False, True),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +66,16 @@ class Calendar:
     A covered day without a session is closed; any answer that hangs on a day outside raises CalendarUncovered.
     """
 
-    def __init__(self, exchange: str, sessions: Sequence[Session], first: date, last: date) -> None:
-        """sessions: oldest first, at most one a day, all from first to last. Raises ValueError otherwise."""
+    def __init__(
+        self, exchange: str, sessions: Sequence[Session], first: date, last: date, hours: Sequence[Hours] = ()
+    ) -> None:
+        """sessions: oldest first, at most one a day, all from first to last. Raises ValueError otherwise.
+
+        hours: of the phases; a phase without hours is none: nothing but `open` and `closed` is told, and nothing is
+        known of after-market orders.
+        """
         self.exchange, self.first, self.last = exchange, first, last
+        self.timetable = Timetable(hours)
         self._sessions = tuple(sessions)
         self._days = [session.day for session in self._sessions]
         self._closes = [session.closes for session in self._sessions]
@@ -137,18 +136,80 @@ class Calendar:
             raise CalendarUncovered(self.first - _DAY, self.first, self.last)
         return self._sessions[index - 1]
 
-    def phase(self, at: datetime) -> Phase:
-        """Return the market phase of a moment, from the hours of the sessions around it."""
+    def until(self, last: date) -> "Calendar":
+        """Return the calendar as it would be if it covered no day after `last`."""
+        return Calendar(self.exchange, self.sessions_between(self.first, last), self.first, last, self.timetable.hours)
+
+    def phase(self, at: datetime, segment: str = ALL) -> Phase:
+        """Return the market phase of a moment for the shares of a segment, from the hours of the sessions around it."""
         self._require(exchange_day(at))
         index = bisect_right(self._closes, at)
-        if index < len(self) and (before := _phase_before_close(self._sessions[index], at)):
-            return before
-        return _phase_after_close(self._sessions[index - 1], at) if index else Phase.AMO
+        around = self._sessions[max(index - 1, 0) : index + 1]
+        for session in around:
+            for phase in _IN_SESSION:
+                if self._is_within(session, phase, segment, at):
+                    return phase
+        if self._takes_amo(index, at, segment):
+            return Phase.AMO
+        within = index and self._is_within(self._sessions[index - 1], Phase.POST_CLOSE, segment, at)
+        return Phase.POST_CLOSE if within else Phase.CLOSED
+
+    def window(self, session: Session, phase: Phase, segment: str = ALL) -> tuple[datetime, datetime] | None:
+        """Return when a phase of a session begins and ends, aware UTC; None: the session has no such phase.
+
+        A session of other hours than the usual keeps the phases' usual distances from its open and close, save what
+        has hours for that day alone. Of `amo`, which lies between two sessions: see `amo_begins` and `amo_ends`.
+        """
+        if phase is Phase.OPEN and segment == ALL:
+            return session.opens, session.closes
+        bounds = self._bounds(session, phase, segment)
+        return bounds if bounds is not None and bounds[0] < bounds[1] else None
+
+    def amo_begins(self, session: Session, segment: str = ALL) -> datetime:
+        """Return from when after its close orders for the next session are taken. Raises HoursUnknown."""
+        return self._amo(session, segment)[0]
+
+    def amo_ends(self, session: Session, segment: str = ALL) -> datetime:
+        """Return until when before its open after-market orders for a session are taken. Raises HoursUnknown."""
+        return self._amo(session, segment)[1]
 
     def bar_is_whole(self, at: datetime) -> bool:
         """Tell whether the bar of a moment's exchange day is as good as complete; False on a day without a session."""
         session = self.session(exchange_day(at))
         return session is not None and at >= session.closes - BEFORE_CLOSE
+
+    def _is_within(self, session: Session, phase: Phase, segment: str, at: datetime) -> bool:
+        window = self.window(session, phase, segment)
+        return window is not None and window[0] <= at < window[1]
+
+    def _amo(self, session: Session, segment: str) -> tuple[datetime, datetime]:
+        bounds = self._bounds(session, Phase.AMO, segment)
+        if bounds is None:
+            raise HoursUnknown(Phase.AMO, session.day, self.first, self.last)
+        return bounds
+
+    def _takes_amo(self, index: int, at: datetime, segment: str) -> bool:
+        """Tell whether after-market orders are taken between the sessions before and at an index."""
+        if self.timetable.lasting(Phase.AMO, segment, exchange_day(at)) is None:
+            return False
+        before = self._bounds(self._sessions[index - 1], Phase.AMO, segment) if index else None
+        after = self._bounds(self._sessions[index], Phase.AMO, segment) if index < len(self) else None
+        return (before is None or before[0] <= at) and (after is None or at < after[1])
+
+    def _bounds(self, session: Session, phase: Phase, segment: str) -> tuple[datetime, datetime] | None:
+        """Return when a phase begins and ends: as far from the open or the close as in a regular session."""
+        own = self.timetable.own(phase, segment, session.day)
+        if own is not None:
+            return ist(session.day, own.opens), ist(session.day, own.closes)
+        hours = self.timetable.lasting(phase, segment, session.day)
+        usual = self.timetable.lasting(Phase.OPEN, ALL, session.day)
+        if hours is None or usual is None:
+            return None
+        first, last = (
+            session.opens + _apart(usual.opens, clock) if is_of_open else session.closes + _apart(usual.closes, clock)
+            for clock, is_of_open in zip((hours.opens, hours.closes), _OF_OPEN[phase], strict=True)
+        )
+        return first, last
 
     def _require(self, day: date) -> None:
         if not self.first <= day <= self.last:
@@ -167,16 +228,5 @@ class Calendar:
                 raise ValueError(f"session {later.day} does not follow session {earlier.day}")
 
 
-def _phase_before_close(session: Session, at: datetime) -> Phase | None:
-    if at >= session.opens:
-        return Phase.OPEN
-    if at >= session.opens - _PREOPEN:
-        return Phase.PREOPEN
-    return Phase.CLOSED if at >= session.opens - AMO_ENDS else None
-
-
-def _phase_after_close(session: Session, at: datetime) -> Phase:
-    since = at - session.closes
-    if since >= _AMO_BEGINS:
-        return Phase.AMO
-    return Phase.POST_CLOSE if since >= _POST_CLOSE and session.day < _CLOSING_AUCTION_SINCE else Phase.CLOSED
+def _apart(earlier: time, later: time) -> timedelta:
+    return datetime.combine(date.min, later) - datetime.combine(date.min, earlier)

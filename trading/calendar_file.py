@@ -1,22 +1,18 @@
-"""Reads a calendar file: coverage and regular hours in its head, then one row for each day that is not as usual."""
+"""Reads a calendar file: coverage and hours in its head, then one row for each day that is not as usual."""
 
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, time, timedelta
 
 from trading.calendar import Calendar, Session, ist
+from trading.calendar_check import Fault, phase_fault, validity_fault
+from trading.calendar_head import Head, read_day, read_head, read_hours
 from trading.errors import BadCalendar
+from trading.phases import ALL, Phase, Timetable
 
 COLUMNS = ["day", "kind", "opens", "closes", "name", "source"]
 
-_HEAD = {
-    "exchange": re.compile(r"(\S+)$"),
-    "coverage": re.compile(r"(\d{4}-\d\d-\d\d)\.\.(\d{4}-\d\d-\d\d)$"),
-    "regular": re.compile(r"(\d\d:\d\d)-(\d\d:\d\d)$"),
-}
-_EXAMPLES = {"exchange": "NSE", "coverage": "2015-01-01..2026-12-31", "regular": "09:15-15:30"}
 _SATURDAY = 5
 
 
@@ -30,24 +26,17 @@ class NamedDay:
     source: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
-    exchange: str
-    first: date
-    last: date
-    opens: time
-    closes: time
-
-
 def read_calendar(text: str) -> Calendar:
     """Return the calendar of a file: weekdays trade the regular hours, save as its rows say.
 
-    Head lines: `# exchange: NSE`, `# coverage: first..last`, `# regular: 09:15-15:30`; other # lines are remarks. Rows:
+    Head lines: `# exchange: NSE`; `# coverage: first..last`, several if each begins where the last one ends; `# hours:
+    PHASE SEGMENT 09:15-15:30 from DAY [to DAY] source WHO`, or `on DAY` for one session's own; or instead of all of
+    these, as older files have it, `# regular: 09:15-15:30`. Other # lines are remarks. Rows:
     day,kind,opens,closes,name,source; kind 'holiday' closes a weekday, 'special' gives any day its own hours (IST).
-    Raises BadCalendar, naming the line and the cure.
+    Raises BadCalendar, naming the line, the value and the cure.
     """
     lines = text.splitlines()
-    head = _read_head(lines)
+    head = read_head(lines)
     specials: dict[date, tuple[time, time] | None] = {}
     for number, row in _rows(lines):
         day, hours = _read_row(number, row)
@@ -58,35 +47,29 @@ def read_calendar(text: str) -> Calendar:
         if not head.first <= day <= head.last:
             raise BadCalendar(number, f"{day} lies outside the coverage", f"keep days from {head.first} to {head.last}")
         specials[day] = hours
-    return Calendar(head.exchange, list(_sessions(head, specials)), head.first, head.last)
+    _refuse(head, validity_fault(head.hours, head.first, head.last))
+    calendar = Calendar(head.exchange, list(_sessions(head, specials)), head.first, head.last, head.hours)
+    _refuse(head, phase_fault(calendar))
+    return calendar
+
+
+def has_phases(text: str) -> bool:
+    """Tell whether a file that `read_calendar` takes gives the hours of phases, not only the regular ones."""
+    return read_head(text.splitlines()).has_phases
 
 
 def named_days(text: str) -> list[NamedDay]:
     """Return the holidays and special sessions of a file that `read_calendar` takes, by their names."""
     return [
-        NamedDay(_read_day(number, row["day"]), row["kind"], row["name"], row["source"])
+        NamedDay(read_day(number, row["day"]), row["kind"], row["name"], row["source"])
         for number, row in _rows(text.splitlines())
     ]
 
 
-def _read_head(lines: list[str]) -> _Head:
-    found: dict[str, tuple[str, ...]] = {}
-    for number, line in enumerate(lines, 1):
-        key, _, value = line.removeprefix("#").strip().partition(":")
-        if not line.startswith("#") or key not in _HEAD:
-            continue
-        match = _HEAD[key].match(value.strip())
-        if match is None:
-            raise BadCalendar(number, f"{key} cannot be read: {value.strip()!r}", f"write # {key}: {_EXAMPLES[key]}")
-        found[key] = match.groups()
-    for key in _HEAD:
-        if key not in found:
-            raise BadCalendar(0, f"{key} is missing", f"add a line # {key}: {_EXAMPLES[key]}")
-    first, last = (_read_day(0, day) for day in found["coverage"])
-    if first > last:
-        raise BadCalendar(0, f"the coverage ends before it begins: {first}..{last}", "write the earlier day first")
-    opens, closes = _read_hours(0, *found["regular"])
-    return _Head(found["exchange"][0], first, last, opens, closes)
+def _refuse(head: Head, fault: Fault | None) -> None:
+    if fault is not None:
+        line = head.lines.get(fault.hours, 0) if fault.hours else 0
+        raise BadCalendar(line, fault.problem, fault.cure)
 
 
 def _rows(lines: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -102,11 +85,11 @@ def _rows(lines: list[str]) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _read_row(number: int, row: dict[str, str]) -> tuple[date, tuple[time, time] | None]:
-    day = _read_day(number, row["day"])
+    day = read_day(number, row["day"])
     if not row["name"] or not row["source"]:
         raise BadCalendar(number, f"{day} has no name or no source", "say what the day is and who says so")
     if row["kind"] == "special":
-        return day, _read_hours(number, row["opens"], row["closes"])
+        return day, read_hours(number, row["opens"], row["closes"])
     if row["kind"] != "holiday":
         raise BadCalendar(number, f"kind {row['kind']!r} is not known", "write holiday or special")
     if row["opens"] or row["closes"]:
@@ -116,24 +99,8 @@ def _read_row(number: int, row: dict[str, str]) -> tuple[date, tuple[time, time]
     return day, None
 
 
-def _read_day(number: int, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise BadCalendar(number, f"not a day: {text!r}", "write it like 2026-01-26") from None
-
-
-def _read_hours(number: int, opens: str, closes: str) -> tuple[time, time]:
-    try:
-        hours = time.fromisoformat(opens), time.fromisoformat(closes)
-    except ValueError:
-        raise BadCalendar(number, f"not a time: {opens!r} or {closes!r}", "write IST like 18:15") from None
-    if any(hour.tzinfo for hour in hours) or hours[0] >= hours[1]:
-        raise BadCalendar(number, f"it opens at {opens} and closes at {closes}", "write the earlier IST time first")
-    return hours
-
-
-def _sessions(head: _Head, specials: dict[date, tuple[time, time] | None]) -> Iterator[Session]:
+def _sessions(head: Head, specials: dict[date, tuple[time, time] | None]) -> Iterator[Session]:
+    usual = Timetable(head.hours)
     for offset in range((head.last - head.first).days + 1):
         day = head.first + timedelta(days=offset)
         if day in specials:
@@ -141,4 +108,6 @@ def _sessions(head: _Head, specials: dict[date, tuple[time, time] | None]) -> It
             if hours is not None:
                 yield Session(day, ist(day, hours[0]), ist(day, hours[1]), "special")
         elif day.weekday() < _SATURDAY:
-            yield Session(day, ist(day, head.opens), ist(day, head.closes), "regular")
+            regular = usual.lasting(Phase.OPEN, ALL, day)
+            if regular is not None:
+                yield Session(day, ist(day, regular.opens), ist(day, regular.closes), "regular")

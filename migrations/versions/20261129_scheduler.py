@@ -30,7 +30,9 @@ def upgrade() -> None:
         sa.Column("opens", sa.Time(), nullable=False),
         sa.Column("closes", sa.Time(), nullable=False),
         sa.Column("source", sa.String(length=512), nullable=False),
-        sa.CheckConstraint("opens < closes", name=op.f("ck_market_hours_hours")),
+        sa.CheckConstraint(
+            "opens <> closes AND (opens > closes) = (phase = 'amo')", name=op.f("ck_market_hours_hours")
+        ),
         sa.CheckConstraint("valid_to IS NULL OR valid_from <= valid_to", name=op.f("ck_market_hours_validity")),
         sa.PrimaryKeyConstraint("exchange", "segment", "phase", "valid_from", name=op.f("pk_market_hours")),
     )

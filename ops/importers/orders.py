@@ -11,7 +11,7 @@ from ops.importers import fields as f
 from ops.importers import words
 from ops.importers.fields import Record, RefusedRecordError
 from ops.importers.words import Told
-from trading.calendar import AMO_ENDS, Calendar, Session
+from trading.calendar import Calendar, Session
 from trading.errors import CalendarUncovered
 from trading.orders import FailureKind, OrderState
 from trading.risk import ENTRY_LEG
@@ -35,7 +35,7 @@ class Ground:
         """Return the session an order was for: an after-market order's is the next one. Raises RefusedRecordError."""
         try:
             session = self.calendar.current_or_next(placed_at)
-            late = variety == "amo" and placed_at >= session.opens - AMO_ENDS
+            late = variety == "amo" and placed_at >= self.calendar.amo_ends(session)
             return self.calendar.next_session(session.day) if late else session
         except CalendarUncovered as error:
             raise RefusedRecordError(

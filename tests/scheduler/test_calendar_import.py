@@ -44,7 +44,7 @@ async def whole(database: Database) -> AsyncIterator[Calendar]:
 def _without(whole: Calendar, *closed: date, last: date | None = None) -> Calendar:
     last = last or whole.last
     sessions = [one for one in whole.sessions_between(whole.first, last) if one.day not in closed]
-    return Calendar(whole.exchange, sessions, whole.first, last)
+    return Calendar(whole.exchange, sessions, whole.first, last, whole.timetable.hours)
 
 
 async def _opened(database: Database, ringer: Ringer) -> Due:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.market_hours import NSE_HOURS
 from trading.calendar import BEFORE_CLOSE, Calendar, Phase, Session, exchange_day, ist
 from trading.errors import CalendarUncovered
 
@@ -19,7 +20,7 @@ def _session(day: int, opens: str = "09:15", closes: str = "15:30", kind: str = 
 # Two weeks around Diwali 2024: an evening session on Friday 1 November, else weekdays.
 DIWALI = _session(1, "18:00", "19:00", "special")
 SESSIONS = [*(_session(day, month=10) for day in (28, 29, 30, 31)), DIWALI, *(_session(day) for day in (4, 5, 6, 7, 8))]
-CALENDAR = Calendar("NSE", SESSIONS, FIRST, LAST)
+CALENDAR = Calendar("NSE", SESSIONS, FIRST, LAST, NSE_HOURS)
 
 
 def at(day: int, clock: str, month: int = 11) -> datetime:
@@ -121,7 +122,7 @@ def test_after_market_orders_are_taken_over_a_weekend_and_at_both_ends_of_the_co
 def test_the_closing_auction_moved_the_post_close_window_behind_the_first_after_market_orders() -> None:
     day = date(2026, 8, 3)
     session = Session(day, ist(day, time(9, 15)), ist(day, time(15, 30)))
-    assert Calendar("NSE", [session], day, day).phase(ist(day, time(15, 42))) is Phase.CLOSED
+    assert Calendar("NSE", [session], day, day, NSE_HOURS).phase(ist(day, time(15, 42))) is Phase.CLOSED
 
 
 def test_a_daily_bar_is_whole_from_shortly_before_the_close() -> None:

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.market_hours import NSE_HOURS
 from trading.calendar import BEFORE_CLOSE, Calendar, Session, ist
 from trading.errors import BadTrigger, CalendarUncovered
 from trading.triggers import At, Between, Daily, Moment, OnRequest, Span, Trigger, WhileOpen, next_due, parse_trigger
@@ -24,7 +25,7 @@ SESSIONS = [
     EVENING,
     *(_session(date(2024, 11, day)) for day in (4, 5, 6)),
 ]
-CALENDAR = Calendar("NSE", SESSIONS, FIRST, LAST)
+CALENDAR = Calendar("NSE", SESSIONS, FIRST, LAST, NSE_HOURS)
 BEGIN, END = ist(FIRST, time(0)), ist(LAST + timedelta(1), time(0))
 
 TEXTS = {

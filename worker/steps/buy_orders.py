@@ -17,7 +17,6 @@ from db.reentries import ReentryRepository
 from db.service_status import ServiceStatusRepository
 from db.signals import SignalRepository
 from db.user_signals import UserSignalRepository
-from trading.calendar import AMO_ENDS
 from trading.orders import OrderState
 from trading.risk import DenyCode, review
 from trading.strategies.registry import strategy_named
@@ -44,7 +43,7 @@ async def buy_orders(resources: Resources, execution: Execution) -> Outcome:
             return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")
         if not await ServiceStatusRepository(session).runs(user_id):
             return skipped(f"{DenyCode.KILL_SWITCH}: the service is stopped")
-        if now >= target.opens - AMO_ENDS:
+        if now >= resources.calendar.amo_ends(target):
             return skipped(f"{DenyCode.MARKET_CLOSED}: no orders for {target.day} are taken any more")
         config = await UserTradingConfigRepository(session).snapshot(user_id, execution.config_version)
         analysed = await SignalRepository(session).snapshot_version(config.strategy, config.parameter_hash, day)

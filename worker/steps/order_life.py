@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from db.executions import Execution, FollowUp, ServiceTaskRepository
 from db.orders import OrderRepository, OrderRow
-from trading.calendar import AMO_ENDS, Calendar
+from trading.calendar import Calendar
 from trading.errors import CalendarUncovered
 from trading.orders import FailureKind, OrderEvent, OrderState, advance, failed_or_rejected, is_final, is_live
 from trading.values import Side, money
@@ -86,7 +86,7 @@ def sending_ends(calendar: Calendar, order: OrderRow) -> datetime | None:
     session = calendar.session(order.session_day)
     if session is None:
         return None
-    return session.opens - AMO_ENDS if order.variety == "amo" else session.closes
+    return calendar.amo_ends(session) if order.variety == "amo" else session.closes
 
 
 def may_send(calendar: Calendar, order: OrderRow, now: datetime) -> bool:

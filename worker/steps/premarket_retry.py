@@ -17,7 +17,7 @@ from db.reentries import ReentryRepository
 from db.service_status import ServiceStatusRepository
 from db.signals import SignalRepository
 from db.user_signals import UserSignalRepository
-from trading.calendar import AMO_ENDS, Session
+from trading.calendar import Session
 from trading.orders import FailureKind, OrderEvent, order_tag, retry_key
 from trading.risk import Approved, DenyCode, Refused, review
 from trading.strategies.base import Rejection
@@ -54,7 +54,7 @@ async def premarket_retry(resources: Resources, execution: Execution) -> Outcome
         now = await tasks.fence(execution)
         account = await AccountRepository(session).lock(user_id, account_id)
         target = resources.calendar.current_or_next(now)
-        if reason := await _halted(session, account, target, now):
+        if reason := await _halted(session, account, target, resources.calendar.amo_ends(target), now):
             return skipped(reason)
         orders = OrderRepository(session, user_id, account_id)
         failed = [order for order in await orders.failed() if _may_retry(order, now)]
@@ -80,13 +80,15 @@ async def premarket_retry(resources: Resources, execution: Execution) -> Outcome
     return _outcome(failed, verdicts, result)
 
 
-async def _halted(session: AsyncSession, account: AccountRow, target: Session, now: datetime) -> str | None:
+async def _halted(
+    session: AsyncSession, account: AccountRow, target: Session, amo_ends: datetime, now: datetime
+) -> str | None:
     """Return why nothing may be placed now, None if something may."""
     if account.status != "active":
         return f"{DenyCode.KILL_SWITCH}: the account is {account.status}"
     if not await ServiceStatusRepository(session).runs(account.user_id):
         return f"{DenyCode.KILL_SWITCH}: the service is stopped"
-    if now >= target.opens - AMO_ENDS:
+    if now >= amo_ends:
         return f"{DenyCode.MARKET_CLOSED}: no orders for {target.day} are taken any more"
     return None
 

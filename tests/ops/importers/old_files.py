@@ -11,6 +11,7 @@ from ops.importers.entry import Entry
 from ops.importers.orders import Ground
 from ops.importers.paper_source import PaperSource
 from ops.importers.stream import Item
+from tests.market_hours import NSE_HOURS
 from trading.calendar import Calendar, Session, ist
 from trading.values import Price, Symbol
 
@@ -22,7 +23,7 @@ def calendar(first: date = date(2023, 12, 1), last: date = date(2024, 2, 29)) ->
     """Return a calendar of weekdays from 9:15 to 15:30."""
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     sessions = [Session(day, ist(day, time(9, 15)), ist(day, time(15, 30))) for day in days if day.weekday() < 5]
-    return Calendar("NSE", sessions, first, last)
+    return Calendar("NSE", sessions, first, last, NSE_HOURS)
 
 
 def ground(now: datetime = NOW, **closes: str) -> Ground:

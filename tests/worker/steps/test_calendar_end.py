@@ -13,8 +13,7 @@ ORDERS = "SELECT id, status, attempt, change FROM orders ORDER BY id"
 def _end(desk: Desk) -> Calendar:
     """Let the calendar end with EVE. Returns it."""
     whole = desk.world.resources.calendar
-    sessions = whole.sessions_between(whole.first, EVE)
-    desk.world.resources.calendar = Calendar(whole.exchange, sessions, whole.first, EVE)
+    desk.world.resources.calendar = whole.until(EVE)
     return desk.world.resources.calendar
 
 
@@ -47,7 +46,7 @@ async def test_what_is_held_past_the_calendars_end_is_not_offered_for_sale(desk:
     await desk.held()
     whole = desk.world.resources.calendar
     await desk.world.set_clock(desk.opens(NEXT, 5))
-    desk.world.resources.calendar = Calendar(whole.exchange, whole.sessions_between(whole.first, DAY), whole.first, DAY)
+    desk.world.resources.calendar = whole.until(DAY)
     with pytest.raises(CalendarUncovered, match=f"covers {whole.first} to {DAY}"):
         await desk.run("sell_monitor")
     assert await desk.world.rows("SELECT id FROM orders WHERE side = 'sell'") == []
@@ -57,6 +56,6 @@ async def test_the_books_are_still_read_past_the_calendars_end(desk: Desk) -> No
     await desk.sent()
     await desk.world.set_clock(desk.opens(NEXT, 5))
     whole = desk.world.resources.calendar
-    desk.world.resources.calendar = Calendar(whole.exchange, whole.sessions_between(whole.first, DAY), whole.first, DAY)
+    desk.world.resources.calendar = whole.until(DAY)
     outcome = await desk.run("order_sync")
     assert outcome.details["fills"] == 1

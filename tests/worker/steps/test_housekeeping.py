@@ -8,7 +8,6 @@ from structlog.testing import capture_logs
 
 from db.calendar import CalendarRepository
 from tests.desk import DAY, Desk
-from trading.calendar import Calendar
 from worker.steps.housekeeping import housekeeping
 
 TOLD = "SELECT event, level, dedupe_key FROM notifications ORDER BY id"
@@ -68,7 +67,7 @@ async def test_a_calendar_that_ends_soon_is_told_every_day(desk: Desk, days: int
     await desk.world.change("UPDATE users SET role = 'admin'")
     whole = desk.world.resources.calendar
     last = DAY + timedelta(days=days)
-    short = Calendar(whole.exchange, whole.sessions_between(whole.first, last), whole.first, last)
+    short = whole.until(last)
     async with desk.world.database.transaction(None) as session:
         await CalendarRepository(session).replace(short, "a test")
     try:
