@@ -10,10 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import EXCHANGE
+from db.channels import SETTLED_CHANNEL as SETTLED_CHANNEL  # noqa: PLC0414 - who claims and settles names it from here
 from db.executions import ANY_DUE, ANY_WAITING, Bell, Execution
-
-# Schedulers wait on this channel; a notification carries nothing, the rows say it all.
-SETTLED_CHANNEL = "muhurat_settled"
+from db.halts import paused_sql
 
 
 @dataclass(slots=True)
@@ -35,37 +34,47 @@ class Settlement:
     backoff_seconds: float = 0.0
 
 
+# What a halt keeps from beginning goes back to be rung after it, under a new generation: the message that came is a
+# copy then, whenever it is acknowledged.
 _CLAIM = text(
-    """
+    f"""
     WITH clock AS MATERIALIZED (SELECT market_now() AS market_now),
     lease AS MATERIALIZED (
         -- Holds the sweep off: who is declared dead while this claim is open would keep what it claims.
         SELECT p.name FROM worker_processes p
         WHERE p.name = :worker AND p.ended_at IS NULL AND p.gone_at IS NULL AND p.lease_until > now() FOR KEY SHARE),
     held AS MATERIALIZED (
-        SELECT e.*, coalesce(e.useful_until < clock.market_now, false) AS is_late, clock.market_now
+        SELECT e.*, coalesce(e.useful_until < clock.market_now, false) AS is_late, clock.market_now,
+               {paused_sql("e")} AS is_paused
         FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
              AS w(scheduled_for, id, generation)
         CROSS JOIN clock CROSS JOIN LATERAL (
             -- One by one, by key, in the order of the ids: so no two claims can wait for each other.
-            SELECT e.scheduled_for, e.id, e.useful_until FROM service_task_execution e
+            SELECT e.scheduled_for, e.id, e.generation, e.useful_until, e.task_name, e.user_id, e.account_id, e.subject
+            FROM service_task_execution e
             WHERE e.scheduled_for = w.scheduled_for AND e.id = w.id AND e.generation = w.generation
               AND e.status IN ('queued', 'retrying') AND (e.losses = 0 OR :alone)
             FOR UPDATE OF e SKIP LOCKED) e
         WHERE EXISTS (SELECT FROM lease))
     UPDATE service_task_execution e
-    SET status = CASE WHEN held.is_late THEN 'skipped' ELSE 'running' END,
-        reason = CASE WHEN held.is_late THEN 'late: useful until ' || e.useful_until END,
+    SET status = CASE WHEN held.is_late THEN 'skipped' WHEN held.is_paused THEN 'queued' ELSE 'running' END,
+        reason = CASE WHEN held.is_late THEN 'late: useful until ' || e.useful_until
+                      WHEN held.is_paused THEN e.reason END,
         finished_at = CASE WHEN held.is_late THEN now() END,
-        attempt = e.attempt + CASE WHEN held.is_late THEN 0 ELSE 1 END,
-        worker = :worker, executed_at = now(), next_attempt_at = NULL, rung_at = coalesce(e.rung_at, now()),
+        attempt = e.attempt + CASE WHEN held.is_late OR held.is_paused THEN 0 ELSE 1 END,
+        generation = e.generation + CASE WHEN held.is_paused AND NOT held.is_late THEN 1 ELSE 0 END,
+        worker = CASE WHEN held.is_paused AND NOT held.is_late THEN e.worker ELSE :worker END,
+        executed_at = CASE WHEN held.is_paused AND NOT held.is_late THEN e.executed_at ELSE now() END,
+        next_attempt_at = NULL,
+        rung_at = CASE WHEN held.is_late OR NOT held.is_paused THEN coalesce(e.rung_at, now()) END,
         -- What its first attempt began under; a later change is for the next execution.
         config_version = coalesce(e.config_version,
             (SELECT c.version FROM user_trading_config c WHERE c.user_id = e.user_id))
     FROM held WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id
-    RETURNING e.scheduled_for, e.id, e.generation, e.task_name, e.user_id, e.account_id, e.subject, e.as_of,
+    RETURNING e.scheduled_for, e.id, held.generation, e.task_name, e.user_id, e.account_id, e.subject, e.as_of,
               e.useful_until, e.attempt, held.market_now, e.config_version,
-              (SELECT loaded_at FROM market_calendars WHERE exchange = :exchange) AS calendar_at, e.queue, held.is_late
+              (SELECT loaded_at FROM market_calendars WHERE exchange = :exchange) AS calendar_at, e.queue,
+              CASE WHEN held.is_late THEN 'late' WHEN held.is_paused THEN 'paused' END AS dropped
     """
 )
 
@@ -196,18 +205,19 @@ class LedgerRepository:
 
     async def claim(
         self, bells: Sequence[Bell], worker: str, *, alone: bool = False
-    ) -> tuple[list[Execution], set[str]]:
+    ) -> tuple[list[Execution], dict[str, str]]:
         """Take the executions that are still due under the bell's generation; late ones end skipped.
 
-        alone: also what was with a dead worker before. Returns what was won, and the keys of what was late; copies and
-        locked rows are in neither. Raises NoLeaseError.
+        What a halt keeps from beginning is queued again, to be rung after it. alone: also what was with a dead worker
+        before. Returns what was won, and by their keys what was dropped, as `late` or `paused`; copies and locked rows
+        are in neither. Raises NoLeaseError.
         """
         values = {**bell_keys(bells), "worker": worker, "alone": alone, "exchange": EXCHANGE}
         rows = (await self.session.execute(_CLAIM, values)).all()
         if not rows and not (await self.session.execute(_LEASE, {"worker": worker})).scalar_one():
             raise NoLeaseError(f"worker {worker} has no live lease")
-        late = {f"{row.id}.{row.generation}" for row in rows if row.is_late}
-        return [Execution(*row[:14]) for row in rows if not row.is_late], late
+        dropped = {f"{row.id}.{row.generation}": row.dropped for row in rows if row.dropped is not None}
+        return [Execution(*row[:14]) for row in rows if row.dropped is None], dropped
 
     async def standings(self, bells: Sequence[Bell]) -> dict[str, Standing]:
         """Return how the executions of bells stand, by key."""

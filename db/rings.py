@@ -12,10 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.claims import bell_keys
 from db.executions import Bell
+from db.halts import paused_sql
 
 # The planner takes row security for a filter that nearly nothing passes, and would sort what an index has in order.
 _IN_ORDER = text("SELECT set_config('enable_sort', 'off', true), set_config('enable_incremental_sort', 'off', true)")
 _BELL = "task_name, queue, scheduled_for, id, generation"
+_OWN = "user_id, account_id, subject"  # what a halt may be of
 
 
 def _page(kind: str, shared: bool, wanted: str) -> str:
@@ -30,7 +32,7 @@ def _page(kind: str, shared: bool, wanted: str) -> str:
     )
     return f"""
         WITH page AS MATERIALIZED (
-            SELECT e.user_id, {", ".join(f"e.{column}" for column in _BELL.split(", "))}, e.status, e.rung_at,
+            SELECT {", ".join(f"e.{column}" for column in f"{_OWN}, {_BELL}".split(", "))}, e.status, e.rung_at,
                    coalesce(e.useful_until < (SELECT market_now()), false) AS is_late, row_number() OVER () AS number
             FROM (SELECT * FROM service_task_execution e WHERE {kind} AND {behind}
                   ORDER BY e.user_id, e.queue, e.id LIMIT :chunk) e)
@@ -41,7 +43,11 @@ def _page(kind: str, shared: bool, wanted: str) -> str:
 
 
 _RUNG, _RINGABLE = "e.is_open AND e.rung_at IS NOT NULL", "e.is_ringable"
-_UNANSWERED = "(status = 'queued' AND NOT is_late AND rung_at < now() - make_interval(secs => :seconds))"
+# A copy of what a halt keeps from beginning would be claimed in vain.
+_UNANSWERED = f"""
+    (status = 'queued' AND NOT is_late AND rung_at < now() - make_interval(secs => :seconds)
+     AND NOT {paused_sql("page")})
+"""
 _WALKS = {
     (kind, shared): text(_page(kind, shared, _UNANSWERED if kind == _RUNG else "false"))
     for kind in (_RUNG, _RINGABLE)

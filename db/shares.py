@@ -11,14 +11,17 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import Bell
+from db.halts import paused_sql
 
+# What a halt keeps from beginning has no turn: others of its user pass it.
+_MAY_BEGIN = f"NOT {paused_sql('e')}"
 _BELL = "e.task_name, e.queue, e.scheduled_for, e.id, e.generation"
 
 _BACKLOG = text(
-    """
+    f"""
     SELECT DISTINCT u.user_id FROM unnest(CAST(:user_ids AS bigint[])) AS u(user_id)
     WHERE (SELECT true FROM service_task_execution e
-           WHERE e.user_id = u.user_id AND e.is_ringable AND e.scheduled_for <= (SELECT market_now())
+           WHERE e.user_id = u.user_id AND e.is_ringable AND e.scheduled_for <= (SELECT market_now()) AND {_MAY_BEGIN}
            ORDER BY e.user_id, e.queue, e.id LIMIT 1)
     """
 )
@@ -41,6 +44,7 @@ _RING = text(
         SELECT n.scheduled_for, n.id FROM room r CROSS JOIN clock CROSS JOIN LATERAL (
             SELECT e.scheduled_for, e.id FROM service_task_execution e
             WHERE e.user_id = r.user_id AND e.queue = r.queue AND e.is_ringable AND e.scheduled_for <= clock.market_now
+              AND {_MAY_BEGIN}
             ORDER BY e.user_id, e.queue, e.id LIMIT greatest(r.free, 0) FOR UPDATE OF e SKIP LOCKED) n)
     UPDATE service_task_execution e SET rung_at = now()
     FROM following n WHERE e.scheduled_for = n.scheduled_for AND e.id = n.id
@@ -49,7 +53,7 @@ _RING = text(
 )
 # From one user and queue to the next, by the index, however many executions either has: a backlog costs what one does.
 _PLACES = text(
-    """
+    f"""
     WITH RECURSIVE clock AS MATERIALIZED (SELECT market_now() AS market_now),
     place AS (
         (SELECT e.user_id, e.queue, 1 AS number FROM service_task_execution e
@@ -69,7 +73,7 @@ _PLACES = text(
            AND coalesce((
                 SELECT true FROM service_task_execution e CROSS JOIN clock
                 WHERE e.user_id = p.user_id AND e.queue = p.queue AND e.is_ringable
-                  AND e.scheduled_for <= clock.market_now
+                  AND e.scheduled_for <= clock.market_now AND {_MAY_BEGIN}
                 ORDER BY e.user_id, e.queue, e.id LIMIT 1), false) AS has_next
     FROM place p
     """
@@ -78,7 +82,7 @@ _RING_SHARED = text(
     f"""
     UPDATE service_task_execution e SET rung_at = now()
     FROM (SELECT e.scheduled_for, e.id FROM service_task_execution e
-          WHERE e.is_ringable AND e.user_id IS NULL AND e.scheduled_for <= (SELECT market_now())
+          WHERE e.is_ringable AND e.user_id IS NULL AND e.scheduled_for <= (SELECT market_now()) AND {_MAY_BEGIN}
           ORDER BY e.queue, e.id LIMIT :chunk FOR UPDATE OF e SKIP LOCKED) n
     WHERE e.scheduled_for = n.scheduled_for AND e.id = n.id
     RETURNING {_BELL}

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.claims import bell_keys
 from db.executions import ANY_DUE, ANY_RETRYING, ANY_RUNG, ANY_WAITING, Bell
+from db.halts import paused_sql
 from db.needs import MET, NEEDS
 
 _NOW = "(SELECT market_now())"
@@ -23,14 +24,15 @@ _ASKED_AGAIN = f"""
 # What belongs to a user is rung within his share, by a later statement; the rest at once.
 _READY = text(
     f"""
-    UPDATE service_task_execution e SET status = 'queued', rung_at = CASE WHEN e.user_id IS NULL THEN now() END
+    UPDATE service_task_execution e
+    SET status = 'queued', rung_at = CASE WHEN e.user_id IS NULL AND NOT {paused_sql("e")} THEN now() END
     FROM (
         SELECT e.scheduled_for, e.id FROM service_task_execution e
         WHERE e.is_waiting AND (e.useful_until IS NULL OR e.useful_until >= {_NOW})
           AND NOT EXISTS (SELECT FROM {NEEDS} WHERE NOT {MET.format(status="d.status = 'success'")} OR ({_ASKED_AGAIN}))
         ORDER BY e.id LIMIT :chunk FOR UPDATE OF e SKIP LOCKED) ready
     WHERE e.scheduled_for = ready.scheduled_for AND e.id = ready.id
-    RETURNING e.task_name, e.queue, e.scheduled_for, e.id, e.generation, e.user_id
+    RETURNING e.task_name, e.queue, e.scheduled_for, e.id, e.generation, e.user_id, e.rung_at
     """
 )
 
@@ -92,8 +94,15 @@ _SYNC = text(
     """
 )
 
-# Something is rung, and so it was due, waits for another try, or is due and waits for its turn.
-_BUSY = f"({ANY_RUNG} OR {ANY_RETRYING} OR {ANY_DUE})"
+# Something is rung, and so it was due, waits for another try, or is due and waits for its turn. What a halt keeps from
+# beginning holds no replay up: the clock goes on to the halt's end.
+_ANY_TO_BEGIN = f"""
+    (SELECT true FROM service_task_execution e
+     WHERE e.is_ringable AND e.scheduled_for <= {_NOW} AND NOT {paused_sql("e")}
+     ORDER BY e.user_id, e.queue, e.id LIMIT 1) IS NOT NULL
+"""
+_ANY_UNFINISHED = f"({ANY_RUNG} OR {ANY_RETRYING} OR {ANY_DUE})"
+_BUSY = f"({ANY_RUNG} OR {ANY_RETRYING} OR {_ANY_TO_BEGIN})"
 _IS_BUSY = text(
     f"""
     SELECT {_BUSY} OR EXISTS (SELECT FROM schedules WHERE enabled
@@ -108,7 +117,8 @@ _OUTLOOK = text(
         EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
         EXISTS (SELECT FROM schedules WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= {_NOW})) AS due,
         {ANY_WAITING} AS waiting, {ANY_DUE} AS unrung,
-        {_BUSY} AS busy
+        -- Only a replay must know it exactly: all that a halt keeps from beginning may be looked at for it.
+        CASE WHEN c.at IS NOT NULL AND c.speed IS NULL THEN {_BUSY} ELSE {_ANY_UNFINISHED} END AS busy
     FROM (SELECT 1) one LEFT JOIN market_clock c ON true
     """
 )
@@ -116,7 +126,10 @@ _OUTLOOK = text(
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What there may be to do. busy: something due is queued, running or retrying. unrung: and was not rung yet."""
+    """What there may be to do. unrung: something due is not rung. busy: something due is not over.
+
+    A replay is not busy with what a halt keeps from beginning.
+    """
 
     replay: bool
     unplanned: bool
@@ -140,13 +153,17 @@ ALL = Span(0, LAST_ID)
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What waits no longer. bells: of what belongs to no user, rung. places: users and queues of the rest."""
+    """What waits no longer. bells: of what belongs to no user, rung. places: users and queues of the rest.
+
+    paused: how many belong to no user and are not rung before a halt has ended.
+    """
 
     bells: list[Bell]
     places: set[tuple[int, str]]
+    paused: int = 0
 
     def __len__(self) -> int:
-        return len(self.bells) + len(self.places)
+        return len(self.bells) + len(self.places) + self.paused
 
 
 class SweepRepository:
@@ -162,8 +179,9 @@ class SweepRepository:
     async def make_ready(self, chunk: int) -> Ready:
         """Queue waiting executions whose prerequisites are all met."""
         rows = (await self.session.execute(_READY, {"chunk": chunk})).all()
-        shared = [Bell(*row[:5]) for row in rows if row.user_id is None]
-        return Ready(shared, {(row.user_id, row.queue) for row in rows if row.user_id is not None})
+        shared = [Bell(*row[:5]) for row in rows if row.rung_at is not None]
+        places = {(row.user_id, row.queue) for row in rows if row.user_id is not None}
+        return Ready(shared, places, sum(row.user_id is None and row.rung_at is None for row in rows))
 
     async def waiting(self, after: int, chunk: int) -> Span:
         """Return the span of ids that the next so many waiting executions behind an id lie in."""

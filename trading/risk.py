@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from trading.charges import charges
+from trading.halts import NO_HALTS, Halts, order_of
 from trading.order_form import DEFAULT_ROUTE, OrderType, Route
 from trading.values import Money, Price, Quantity, Side, Symbol, money, tick_size
 
@@ -76,7 +77,10 @@ PAPER = Venue()
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
-    """What one account has and may have. cash_available: not spent and not reserved by orders in flight."""
+    """What one account has and may have. cash_available: not spent and not reserved by orders in flight.
+
+    halts: those in force for its strategy and the task that asks.
+    """
 
     cash_available: Money
     open_symbols: frozenset[Symbol]
@@ -85,6 +89,7 @@ class AccountState:
     max_open_positions: int
     max_order_value: Money
     venue: Venue = PAPER
+    halts: Halts = NO_HALTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,8 @@ def _turn(intent: Intent) -> tuple[int, Symbol, Side, str, Quantity, Price, Orde
 
 def _decide(intent: Intent, room: _Room) -> Approved | Refused:
     refused = (
-        _refuse_form(intent)
+        _refuse_halted(intent, room.state.halts)
+        or _refuse_form(intent)
         or _refuse_route(intent.route, room.state.venue)
         or _refuse_repeat(intent, room)
         or _refuse_limits(intent, room)
@@ -161,6 +167,11 @@ def _decide(intent: Intent, room: _Room) -> Approved | Refused:
     room.positions.add(intent.symbol)
     room.buying.add(intent.symbol)
     return Approved(intent, reserved)
+
+
+def _refuse_halted(intent: Intent, halts: Halts) -> tuple[DenyCode, Facts] | None:
+    halt = halts.stopping(order_of(intent.side), intent.symbol)
+    return None if halt is None else (DenyCode.KILL_SWITCH, halt.facts())
 
 
 def _refuse_form(intent: Intent) -> tuple[DenyCode, Facts] | None:

@@ -147,17 +147,17 @@ class Ledger:
         try:
             async with self.database.transaction(None) as session:
                 ledger = LedgerRepository(session)
-                won, late = await ledger.claim(bells, self.worker, alone=alone)
+                won, dropped = await ledger.claim(bells, self.worker, alone=alone)
                 # Nearly every claim wins all it asked for; only else is it worth asking why.
                 standings = await ledger.standings(bells) if len(won) < len(bells) else {}
-                if late:
-                    await ledger.notify()  # they have ended: somebody may wait for that, or for their place
+                if dropped:
+                    await ledger.notify()  # somebody may wait for their end, or for their place
         except BaseException as error:
             self.refused += 1
             self._doubtful += bells
             self._note_away(error)
             raise
-        self._hold(claim, queue, messages, won, late, standings, alone)
+        self._hold(claim, queue, messages, won, dropped, standings, alone)
         if claim.is_given_up:
             self._disown(claim)
 
@@ -174,7 +174,7 @@ class Ledger:
         queue: str,
         messages: Sequence[tuple[str, Bell]],
         won: Sequence[Execution],
-        late: Collection[str],
+        dropped: Mapping[str, str],
         standings: Mapping[str, Standing],
         alone: bool,
     ) -> None:
@@ -186,8 +186,8 @@ class Ledger:
                 claim.won.append(held)
             elif (mine := self.held.get(key)) is not None and mine.redis_id == id_:
                 pass  # the message of what runs here, fetched twice: it goes when that has ended
-            elif key in late:
-                claim.dropped[id_] = "late"
+            elif (why := dropped.get(key)) is not None:
+                claim.dropped[id_] = why
             elif not (standing := standings[key]).is_claimable:
                 is_copy = standing.status in ("queued", "retrying", "running")
                 claim.dropped[id_] = "copy" if is_copy else standing.status or "unknown"

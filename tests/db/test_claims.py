@@ -88,7 +88,7 @@ async def test_what_is_late_ends_skipped_with_the_reason_and_never_runs(database
     async with database.transaction(None) as session:
         await session.execute(text("UPDATE service_task_execution SET useful_until = :at"), {"at": MORNING})
     async with database.transaction(None) as session:
-        assert await LedgerRepository(session).claim([bell], name) == ([], {f"{bell.execution_id}.1"})
+        assert await LedgerRepository(session).claim([bell], name) == ([], {f"{bell.execution_id}.1": "late"})
     assert str(await scalar(database, "SELECT status || ' ' || reason FROM service_task_execution")).startswith(
         "skipped late"
     )
