@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.market_hours import NSE_HOURS
-from trading.calendar import BEFORE_CLOSE, Calendar, Phase, Session, exchange_day, ist
+from trading.calendar import BEFORE_CLOSE, Calendar, Session, exchange_day, ist
 from trading.errors import CalendarUncovered
+from trading.phases import Phase
 
 FIRST, LAST = date(2024, 10, 28), date(2024, 11, 10)
 
