@@ -225,7 +225,7 @@ _TO_COME = text(
     """
     SELECT id, trigger, market_now() AS market_now,
            EXISTS (SELECT FROM market_clock WHERE speed IS NULL) AS replay
-    FROM schedules WHERE next_due_at > market_now() ORDER BY id FOR UPDATE
+    FROM schedules WHERE exchange = :exchange AND next_due_at > market_now() ORDER BY id FOR UPDATE
     """
 )
 _PLAN_AGAIN = text("UPDATE schedules SET next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity') WHERE id = :id")
@@ -252,8 +252,8 @@ class ScheduleRepository:
         )
 
     async def replan(self, calendar: Calendar) -> None:
-        """Plan by another calendar every schedule whose next due time is still to come, or never came."""
-        for row in (await self.session.execute(_TO_COME)).all():
+        """Plan by another calendar every schedule of its exchange whose due time is still to come, or never came."""
+        for row in (await self.session.execute(_TO_COME, {"exchange": calendar.exchange})).all():
             try:
                 after = next_due(parse_trigger(row.trigger), calendar, row.market_now, row.replay)
             except BadTrigger:
