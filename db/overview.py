@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import OPEN, RUNNING
 from db.needs import MET, NEEDS
+from db.service_looks import state_sql
 from trading.orders import LIVE
 
 _LIVE = "('" + "', '".join(sorted(LIVE)) + "')"
@@ -90,7 +91,8 @@ _WORKERS = text(
 
 _ACCOUNTS = text(
     f"""
-    SELECT a.id, u.email, a.name, a.mode, a.status, a.cash, s.service_running, s.last_task_execution, s.error_count,
+    SELECT a.id, u.email, a.name, a.mode, a.status, a.cash, {state_sql("s", "a.user_id")} AS service,
+        s.last_task_execution, s.error_count,
         (SELECT count(*) FROM positions p WHERE p.account_id = a.id AND p.closed_at IS NULL) AS positions,
         (SELECT count(*) FROM orders o WHERE o.account_id = a.id AND o.status IN {_LIVE}) AS live_orders
     FROM broker_accounts a JOIN users u ON u.id = a.user_id JOIN service_status s ON s.user_id = a.user_id

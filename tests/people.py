@@ -41,7 +41,7 @@ async def person(database: Database, name: str = "asha", config: TradingConfig =
     """Sign a user up and start the service."""
     async with database.transaction(None) as session:
         made = await UserRepository(session).sign_up(f"{name}@example.org", name, config, MORNING)
-        await ServiceStatusRepository(session).start(made.user_id, MORNING)
+        await ServiceStatusRepository(session).start(made.user_id, "a test")
     return Person(made.user_id, made.account_id)
 
 

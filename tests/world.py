@@ -114,7 +114,7 @@ class World:
         async with self.database.transaction(None) as session:
             at = datetime(2020, 1, 1, tzinfo=UTC)
             signed = await UserRepository(session).sign_up(f"{name}@example.in", name, config, at)
-            await ServiceStatusRepository(session).start(signed.user_id, at)
+            await ServiceStatusRepository(session).start(signed.user_id, "a test")
             return signed
 
     async def store_bars(self, bars: Sequence[Bar], whole_day: date) -> None:

@@ -116,7 +116,7 @@ async def _prepare(urls: ServerUrls) -> tuple[int, ...]:
     async with database.transaction(None) as session:
         for email in USERS:
             user = await UserRepository(session).sign_up(email, email.partition("@")[0], DEFAULTS, now)
-            await ServiceStatusRepository(session).start(user.user_id, now)
+            await ServiceStatusRepository(session).start(user.user_id, "chaos")
             made.append(user.user_id)
     await database.close()
     return tuple(made)

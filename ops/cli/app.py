@@ -15,6 +15,7 @@ from ops.cli import (
     people_commands,
     queue_commands,
     record_commands,
+    service_commands,
 )
 from ops.cli import options as o
 
@@ -39,6 +40,7 @@ app.add_typer(queue_commands.dead, name="dead")
 app.command("why-waiting", no_args_is_help=True)(queue_commands.why_waiting)
 app.add_typer(people_commands.users, name="users")
 app.add_typer(people_commands.accounts, name="accounts")
+app.add_typer(service_commands.services, name="services")
 app.add_typer(config_commands.config, name="config")
 app.add_typer(market_commands.calendar, name="calendar")
 app.add_typer(market_commands.prices, name="prices")

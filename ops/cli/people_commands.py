@@ -1,6 +1,7 @@
 """`muhurat users` and `muhurat accounts`: who trades, and the switches that start, stop and block."""
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,6 +19,11 @@ AccountId = Annotated[
 
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 _LONGEST_ADDRESS = 255  # as the column keeps
+# What a line of a table has room for.
+_COLUMNS = (
+    "id", "email", "name", "role", "is_active", "service", "last_heartbeat", "last_task_execution", "error_count",
+    "last_error", "config_version", "accounts",
+)  # fmt: skip
 
 users = typer.Typer(invoke_without_command=True, help="Users: list, add, start and stop their service.")
 accounts = typer.Typer(invoke_without_command=True, help="Accounts: list, block and unblock.")
@@ -32,7 +38,7 @@ def list_users(context: typer.Context, limit: o.Limit = 50, after: o.After = 0, 
     from ops.cli.reach import reading
 
     rows = reading(lambda session: LookupRepository(session).users(limit + 1, after))
-    _print("users", rows, limit, as_json=json)
+    _print("users", rows, limit, as_json=json, columns=_COLUMNS)
 
 
 @users.command("add")
@@ -65,14 +71,26 @@ def add_user(
 
 @users.command("start")
 def start_user(email: Email, as_: o.As = None, json: o.Json = False) -> None:
-    """Let a user's schedules fire from now on."""
-    _switch(email, as_, running=True, as_json=json)
+    """Let a user's schedules fire from now on.
+
+    What trading needs is looked at first: configuration, an active account, credentials and address of one at a broker,
+    schedules, the calendar of today and of the next session. All that is missing is told at once, and nothing changes.
+    """
+    from ops.cli.service_work import start
+
+    start(email, as_, as_json=json)
 
 
 @users.command("stop")
 def stop_user(email: Email, as_: o.As = None, json: o.Json = False) -> None:
-    """Let nothing new start for a user; orders that live at a broker are still looked after."""
-    _switch(email, as_, running=False, as_json=json)
+    """Let nothing new begin for a user.
+
+    What runs goes on, what has not begun is cancelled; orders that live at a broker are looked after until they are
+    final, and those that are on their way are seen to their end. A buy that was not sent yet is denied.
+    """
+    from ops.cli.service_work import stop
+
+    stop(email, as_, as_json=json)
 
 
 @accounts.callback()
@@ -112,26 +130,6 @@ def _address(text: str) -> str:
     return address
 
 
-def _switch(email: str, as_: str | None, *, running: bool, as_json: bool) -> None:
-    from db.clock import ClockRepository
-    from db.lookups import LookupRepository
-    from db.service_status import ServiceStatusRepository
-    from ops.cli.reach import changing
-    from ops.cli.status import user_named
-    from ops.cli.tables import say_done
-
-    async def switch(session: "AsyncSession", actor: str) -> dict[str, Any]:
-        user_id = await user_named(LookupRepository(session), email)
-        services, now = ServiceStatusRepository(session), (await ClockRepository(session).read()).now
-        before = (await services.get(user_id)).service_running
-        await (services.start if running else services.stop)(user_id, now)
-        changes = {"service_running": [before, running]}
-        await _audit(session, actor, "start" if running else "stop", "service", user_id, user_id, changes)
-        return {"user_id": user_id, "service_running": running, "was_running": before}
-
-    say_done(changing(as_, switch), "the service runs" if running else "the service is stopped", as_json=as_json)
-
-
 def _set_status(account_id: int, status: str, as_: str | None, *, as_json: bool) -> None:
     from db.accounts import AccountRepository
     from ops.cli.reach import changing
@@ -156,13 +154,15 @@ async def _audit(
     await AuditLogRepository(session).record(actor, action, kind, id_, user_id=user_id, changes=changes)
 
 
-def _print(what: str, rows: Any, limit: int, *, as_json: bool) -> None:
+def _print(what: str, rows: Any, limit: int, *, as_json: bool, columns: Sequence[str] = ()) -> None:
     from ops.cli.tables import print_json, print_rows
 
     shown, after = rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None
     if as_json:
         print_json({what: shown, "next": after})
         return
-    print_rows(f"{what.capitalize()} (times in IST)", shown, empty="none yet: `muhurat users add EMAIL`")
+    print_rows(
+        f"{what.capitalize()} (times in IST)", shown, columns=columns, empty="none yet: `muhurat users add EMAIL`"
+    )
     if after is not None:
         typer.echo(f"there are more: --limit {limit * 2}, or --after {after}")

@@ -71,7 +71,7 @@ async def _sign_up_one(database: Database, plan: Plan, user: ReplayUser) -> None
         signed_up = await repository.sign_up(user.email, user.name, user.config, plan.begins_at)
         for number in range(2, plan.request.accounts_per_user + 1):
             await repository.add_paper_account(signed_up.user_id, f"paper{number}", user.config, plan.begins_at)
-        await ServiceStatusRepository(session).start(signed_up.user_id, plan.begins_at)
+        await ServiceStatusRepository(session).start(signed_up.user_id, "replay")
 
 
 async def _request_training(database: Database, plan: Plan) -> None:

@@ -184,8 +184,8 @@ OF_A_USER: dict[str, Call] = {
     "ServiceStatusRepository.get": lambda s: ServiceStatusRepository(s).get(USER),
     "ServiceStatusRepository.reset_errors": lambda s: ServiceStatusRepository(s).reset_errors(USER, "asha"),
     "ServiceStatusRepository.runs": lambda s: ServiceStatusRepository(s).runs(USER),
-    "ServiceStatusRepository.start": lambda s: ServiceStatusRepository(s).start(USER, _AT),
-    "ServiceStatusRepository.stop": lambda s: ServiceStatusRepository(s).stop(USER, _AT),
+    "ServiceStatusRepository.start": lambda s: ServiceStatusRepository(s).start(USER, "asha"),
+    "ServiceStatusRepository.stop": lambda s: ServiceStatusRepository(s).stop(USER, "asha"),
     "ServiceTaskRepository.fence": lambda s: ServiceTaskRepository(s).fence(_OWN),
     "ServiceTaskRepository.follow_up": lambda s: ServiceTaskRepository(s).follow_up(
         _OWN, [FollowUp("submit", "orders", "1:1", SLOT, None)]

@@ -180,6 +180,6 @@ async def _sign_up(database: Database, users: int, at: datetime) -> None:
     async with database.transaction(None) as session:
         for user in replay_users(users):
             made = await UserRepository(session).sign_up(user.email, user.name, user.config, at)
-            await ServiceStatusRepository(session).start(made.user_id, at)
+            await ServiceStatusRepository(session).start(made.user_id, "a test")
         # From the first moment on, so that no schedule is planned by the wall clock.
         await ClockRepository(session).rehearse(at, at + timedelta(seconds=1), 1.0)

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from adapters.prices.simulated import SimulatedPrices
-from db.clock import ClockRepository
 from db.invariants import check
 from db.service_status import ServiceStatusRepository
 from ops.exporters.legacy import Screen as NoScreen
@@ -103,7 +102,7 @@ async def _started(live: LiveDays) -> None:
     )
     assert user.service_running is False, "who was imported starts stopped"
     async with live.database.transaction(None) as session:
-        await ServiceStatusRepository(session).start(user.id, (await ClockRepository(session).read()).now)
+        await ServiceStatusRepository(session).start(user.id, "a test")
 
 
 async def _positions(live: LiveDays) -> list[Any]:

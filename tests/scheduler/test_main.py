@@ -96,7 +96,7 @@ async def test_services_are_looked_after_again_and_again_on_a_day_without_a_sess
     monkeypatch.setattr(door, "SERVICE_BEAT_SECONDS", 0.0)
     await person(database)
     await clock_at(database, SUNDAY)
-    assert await scalar(database, FRESH) is False
+    assert not await scalar(database, FRESH)
     async with turning(database, urls, bells):
         for _ in range(2):
             await until(lambda: scalar(database, FRESH), START_SECONDS)
