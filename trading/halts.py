@@ -53,7 +53,7 @@ class Halt:
     by: str
     until: datetime | None = None
 
-    def facts(self) -> dict[str, object]:
+    def facts(self) -> dict[str, str | int | list[str] | None]:
         """Return what a refusal says of it, as JSON can hold it."""
         return {
             "halt": self.id,

@@ -10,11 +10,13 @@ from adapters.brokers.base import Capabilities
 from db.accounts import AccountRow
 from db.configs import ConfigSnapshot
 from db.executions import Execution
+from db.halts import HaltRepository
 from db.orders import OrderRepository
 from db.positions import FillRepository, PositionRepository, PositionRow
 from db.signals import SignalRepository
 from db.user_signals import UserSignalRepository
 from trading.calendar import Session
+from trading.halts import Halts
 from trading.risk import AccountState, Venue
 from trading.strategies.base import Candidate, Held
 from trading.values import Side, Symbol, money
@@ -49,10 +51,15 @@ async def read_case(
     target: Session,
     capabilities: Capabilities,
 ) -> Case:
-    """Read the case of an account whose row is locked, and bring the ladders of its positions up to the day."""
+    """Read the case of an account whose row is locked, and bring the ladders of its positions up to the day.
+
+    Halts are shared by then: none begins before this transaction has ended.
+    """
     signals, key = SignalRepository(session), (config.strategy, config.parameter_hash, today.day)
     positions = await PositionRepository(session, account.user_id, account.id).open()
-    state = await account_state(session, account, config, positions, capabilities)
+    halts = await HaltRepository(session).stops(account.user_id, account.id)
+    mine = halts.of(frozenset({execution.task_name}), config.strategy)
+    state = await account_state(session, account, config, positions, capabilities, mine)
     taken = state.open_symbols | state.live_buy_symbols | state.live_sell_symbols
     excluded: dict[Symbol, str] = {}
     if not config.config.allow_duplicate_recommendations_same_day:
@@ -81,8 +88,9 @@ async def account_state(
     config: ConfigSnapshot,
     positions: Sequence[PositionRow],
     capabilities: Capabilities,
+    halts: Halts,
 ) -> AccountState:
-    """Return what an account has and may have. positions: its open ones."""
+    """Return what an account has and may have. positions: its open ones. halts: those that concern who asks."""
     live = await OrderRepository(session, account.user_id, account.id).live()
     return AccountState(
         cash_available=account.cash - sum((order.reserved for order in live), money(0)),
@@ -98,4 +106,5 @@ async def account_state(
             capabilities.products,
             capabilities.validities,
         ),
+        halts=halts,
     )

@@ -12,6 +12,7 @@ from db.accounts import AccountRepository
 from db.configs import UserTradingConfigRepository
 from db.decisions import DecisionRepository
 from db.executions import Execution, ServiceTaskRepository
+from db.halts import HaltRepository
 from db.orders import OrderRepository, OrderRow
 from db.reentries import ReentryRepository
 from db.service_status import ServiceStatusRepository
@@ -38,6 +39,7 @@ async def buy_orders(resources: Resources, execution: Execution) -> Outcome:
     async with resources.database.transaction(user_id) as session:
         tasks = ServiceTaskRepository(session)
         now = await tasks.fence(execution)
+        await HaltRepository(session).share()
         account = await AccountRepository(session).lock(user_id, account_id)
         if account.status != "active":
             return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")

@@ -11,6 +11,7 @@ from db.accounts import AccountRepository, AccountRow
 from db.configs import UserTradingConfigRepository
 from db.decisions import DecisionRepository
 from db.executions import Execution, ServiceTaskRepository
+from db.halts import HaltRepository
 from db.notifications import Notice
 from db.orders import OrderRepository, OrderRow
 from db.reentries import ReentryRepository
@@ -52,6 +53,7 @@ async def premarket_retry(resources: Resources, execution: Execution) -> Outcome
     async with resources.database.transaction(user_id) as session:
         tasks = ServiceTaskRepository(session)
         now = await tasks.fence(execution)
+        await HaltRepository(session).share()
         account = await AccountRepository(session).lock(user_id, account_id)
         target = resources.calendar.current_or_next(now)
         if reason := await _halted(session, account, target, resources.calendar.amo_ends(target), now):

@@ -4,17 +4,20 @@ recovered or fallen too far.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from math import isfinite
 
 from db.accounts import AccountRepository, AccountRow
 from db.configs import ConfigSnapshot, UserTradingConfigRepository
+from db.decisions import DecisionRepository
 from db.executions import Execution, ServiceTaskRepository
+from db.halts import HaltRepository
 from db.orders import OrderRepository, OrderRow
 from db.positions import PositionRepository, PositionRow
 from trading.calendar import Session
 from trading.config import TradingConfig
 from trading.exits import ExitReason, Shown, exit_rsi, target, target_again, to_market
+from trading.halts import Halt, Halts, Stops
 from trading.orders import OrderState, intent_key, order_tag
 from trading.risk import DenyCode
 from trading.values import Price, Side, Symbol
@@ -26,6 +29,8 @@ from worker.steps.subject import owner
 
 EXIT_LEG = "exit"
 
+_LEGS = {Stops.EXITS: EXIT_LEG, Stops.CHANGES: "change"}
+_ASKERS = frozenset({"sell_monitor"})
 _AT_BROKER = frozenset({OrderState.ACKED, OrderState.OPEN, OrderState.PARTIAL})
 
 
@@ -48,6 +53,21 @@ class _Wish:
     rsi: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """The halts that concern exits, and what they refused: what was wanted, of which share, and which halt it was."""
+
+    halts: Halts
+    refused: list[tuple[Stops, str, Halt]]
+
+    def lets(self, what: Stops, symbol: str) -> bool:
+        """Tell whether nothing stops this of a share; what is stopped is kept."""
+        halt = self.halts.stopping(what, symbol)
+        if halt is not None:
+            self.refused.append((what, symbol, halt))
+        return halt is None
+
+
 async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
     """Plan missing exits and change those that no longer fit. Raises Retry when there are no prices.
 
@@ -60,6 +80,7 @@ async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
     async with resources.database.transaction(user_id) as session:
         tasks = ServiceTaskRepository(session)
         now = await tasks.fence(execution)
+        await HaltRepository(session).share()
         account = await AccountRepository(session).lock(user_id, account_id)
         if account.status != "active":
             return skipped(f"{DenyCode.KILL_SWITCH}: the account is {account.status}")
@@ -72,8 +93,15 @@ async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
         sells = {order.symbol: order for order in await orders.live() if order.side == Side.SELL}
         priced = [(one, shown) for one in held if (shown := view.shown.get(Symbol(one.symbol))) is not None]
         missing = [_order(execution, account, config, *one) for one in priced if one[0].symbol not in sells]
-        planned = await orders.plan(missing, now)
-        wishes = _wishes(sells, priced, config.config)
+        halts = (await HaltRepository(session).stops(user_id, account_id)).of(_ASKERS, config.strategy)
+        gate = _Gate(halts, [])
+        planned = await orders.plan([one for one in missing if gate.lets(Stops.EXITS, str(one["symbol"]))], now)
+        wanted = _wishes(sells, priced, config.config)
+        wishes = [wish for wish in wanted if gate.lets(Stops.CHANGES, wish.order.symbol)]
+        day = view.session.day
+        await DecisionRepository(session).journal(
+            [_refusal(execution, account, config.version, day, *one) for one in gate.refused]
+        )
         for wish in wishes:
             _ask(orders, wish, now)
         rung = [submit_of(resources.calendar, order, now) for order in [*planned, *(wish.order for wish in wishes)]]
@@ -84,8 +112,28 @@ async def sell_monitor(resources: Resources, execution: Execution) -> Outcome:
         to_market=sum(wish.reason is not None for wish in wishes),
         resized=sum("quantity" in wish.change for wish in wishes),
         without_price=sorted({one.symbol for one in held} - {one.symbol for one, _ in priced}),
+        **({"halted": len(gate.refused)} if gate.refused else {}),
         **({"priced_at": "last close"} if view.dark else {}),
     )
+
+
+def _refusal(
+    execution: Execution, account: AccountRow, config_version: int, day: date, what: Stops, symbol: str, halt: Halt
+) -> dict[str, object]:
+    """Return what the journal says of what a halt refused: once a day of each share's exit, and of its change."""
+    return {
+        "user_id": account.user_id,
+        "account_id": account.id,
+        "execution_id": execution.id,
+        "task_name": execution.task_name,
+        "day": day,
+        "symbol": symbol,
+        "leg": _LEGS[what],
+        "verdict": "refused",
+        "code": DenyCode.KILL_SWITCH.value,
+        "facts": halt.facts(),
+        "config_version": config_version,
+    }
 
 
 async def _look(resources: Resources, execution: Execution) -> _View | Outcome:

@@ -16,10 +16,12 @@ from structlog.contextvars import bind_contextvars
 from adapters.brokers.base import Accepted, Broker, Change, NotSent, Placement, PlaceOutcome, Refused, Unknown
 from db.accounts import AccountRepository, AccountRow
 from db.executions import Execution, ServiceTaskRepository
+from db.halts import HaltRepository
 from db.orders import OrderRepository, OrderRow
 from db.positions import PositionRepository
 from db.service_status import ServiceStatusRepository
 from trading.calendar import Calendar
+from trading.halts import Halt, Stops, order_of
 from trading.orders import OrderEvent, OrderState
 from trading.risk import DenyCode
 from trading.values import Side, Symbol
@@ -78,6 +80,7 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
     subject = OrderSubject.of(execution)
     async with resources.database.transaction(user_id) as session:
         now = await ServiceTaskRepository(session).fence(execution)
+        await HaltRepository(session).share()
         account = await AccountRepository(session).lock(user_id, account_id)
         orders = OrderRepository(session, user_id, account_id)
         order = await orders.get(subject.order_id)
@@ -89,10 +92,12 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
             move(orders, order, OrderEvent.LOSE_SIGHT, now, reason="an earlier run ended before its answer was stored")
             await ServiceTaskRepository(session).follow_up(execution, [reconcile_of(order, now)])
             return done(order=order.id, state=order.status)
+        halts = (await HaltRepository(session).stops(user_id, account_id)).of(_askers(order), order.strategy)
         if state is OrderState.PLANNED:
-            if code := await _denial(session, account, order, resources.calendar, now):
-                order.reason = code.value
-                move(orders, order, OrderEvent.DENY, now, code=code.value)
+            halt = halts.stopping(order_of(Side(order.side)), order.symbol)
+            code = DenyCode.KILL_SWITCH if halt else await _denial(session, account, order, resources.calendar, now)
+            if code is not None:
+                _deny(orders, order, code, halt, now)
                 await tell(session, execution, told_of(order))
                 return done(order=order.id, state=order.status, code=code.value)
             move(orders, order, OrderEvent.SEND, now, attempt=order.attempt)
@@ -105,6 +110,9 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
                 move(orders, order, OrderEvent.CANCEL, now)
         elif account.status != "active":
             return skipped(f"the account is {account.status}", order=order.id)
+        elif halt := halts.stopping(Stops.CHANGES, order.symbol):
+            _deny_change(orders, order, halt, now)
+            return done(order=order.id, change="denied", code=DenyCode.KILL_SWITCH.value)
         return _Request(resources.broker(account), order.tag, _change(order), now)
 
 
@@ -145,7 +153,9 @@ async def _end_change(resources: Resources, execution: Execution, outcome: Place
     async with resources.database.transaction(user_id) as session:
         orders, order, now = await _again(session, execution)
         accepted = isinstance(outcome, Accepted)
-        order.change = {**(order.change or {}), "accepted": accepted}
+        if order.attempt == OrderSubject.of(execution).attempt:
+            # Else another change was asked for while the broker was thinking, such as the end of the order.
+            order.change = {**(order.change or {}), "accepted": accepted}
         facts = {"reason": outcome.reason} if isinstance(outcome, Refused) else None
         orders.note(order, "change_accepted" if accepted else "change_refused", order.status, now, facts)
         tasks = ServiceTaskRepository(session)
@@ -174,6 +184,25 @@ async def _denial(
     if order.entry_type == REENTRY and not await _is_held(session, order):
         return DenyCode.POSITION_CLOSED
     return None if may_send(calendar, order, now) else DenyCode.MARKET_CLOSED
+
+
+def _askers(order: OrderRow) -> frozenset[str]:
+    """Return the tasks whose halt stops an order: the one that sends it and the one that decided on it."""
+    if order.side == Side.SELL:
+        return frozenset({"submit", "sell_monitor"})
+    return frozenset({"submit", "buy_orders" if order.retry_of is None else "premarket_retry"})
+
+
+def _deny(orders: OrderRepository, order: OrderRow, code: DenyCode, halt: Halt | None, now: datetime) -> None:
+    order.reason = code.value if halt is None else f"{code}: {halt}"[:_LONGEST_REASON]
+    move(orders, order, OrderEvent.DENY, now, code=code.value, **({} if halt is None else halt.facts()))
+
+
+def _deny_change(orders: OrderRepository, order: OrderRow, halt: Halt, now: datetime) -> None:
+    """Leave an order at its broker as it is. With its halt's name on it the same change may be asked for again."""
+    facts = {"wish": order.change, "code": DenyCode.KILL_SWITCH.value, **halt.facts()}
+    order.change = {**(order.change or {}), "accepted": False, "halt": halt.id}
+    orders.note(order, "change_denied", order.status, now, facts)
 
 
 async def _is_held(session: AsyncSession, order: OrderRow) -> bool:
