@@ -9,13 +9,16 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.halts import halt_sql
+
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """An execution as it stands, locked until the transaction ends.
 
     wait_seconds: until its next attempt. is_due, is_late: by market now. service_running, account_status: None for a
-    shared task and without account. is_replay: a clock of its own says what the market's time is.
+    shared task and without account. is_replay: a clock of its own says what the market's time is. halt_id: of the halt
+    that keeps it from beginning.
     """
 
     scheduled_for: datetime
@@ -43,6 +46,7 @@ class Held:
     is_replay: bool
     service_running: bool | None
     account_status: str | None
+    halt_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +112,14 @@ class Act:
 
 
 _HOLD = text(
-    """
+    f"""
     WITH clock AS MATERIALIZED (SELECT market_now() AS at, EXISTS (SELECT FROM market_clock) AS is_replay)
     SELECT e.scheduled_for, e.id, e.generation, e.task_name, e.user_id, e.account_id, e.subject, e.queue, e.status,
            e.attempt, e.worker, e.waiting_for, e.useful_until, e.as_of, e.rung_at, e.next_attempt_at, e.executed_at,
            extract(epoch FROM e.next_attempt_at - now())::float8, e.scheduled_for <= clock.at,
            coalesce(e.useful_until < clock.at, false), clock.at, now(), clock.is_replay,
            (SELECT s.service_running FROM service_status s WHERE s.user_id = e.user_id),
-           (SELECT a.status FROM broker_accounts a WHERE a.id = e.account_id)
+           (SELECT a.status FROM broker_accounts a WHERE a.id = e.account_id), {halt_sql("e")}
     FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[])) AS w(scheduled_for, id)
     CROSS JOIN clock CROSS JOIN LATERAL (
         -- One by one, by key, in the order of the ids, as everybody who locks several does.

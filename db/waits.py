@@ -7,19 +7,20 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from db.halts import halt_sql
 from db.needs import MET, NEEDS
 
 Row = Mapping[str, Any]
 
 _MOST = 20
-_STANDING = """
+_STANDING = f"""
     e.scheduled_for, e.id, e.generation, e.task_name, e.user_id, e.account_id, e.subject, e.queue, e.status, e.attempt,
     e.losses, e.worker, e.useful_until, e.rung_at, e.next_attempt_at, e.executed_at, e.finished_at, e.reason,
     e.created_at, e.waiting_for IS NOT NULL AS has_needs, market_now() AS market_now, now() AS now,
     e.scheduled_for <= market_now() AS is_due, coalesce(e.useful_until < market_now(), false) AS is_late,
     extract(epoch FROM e.next_attempt_at - now())::float8 AS wait_seconds,
     (SELECT s.service_running FROM service_status s WHERE s.user_id = e.user_id) AS service_running,
-    (SELECT a.status FROM broker_accounts a WHERE a.id = e.account_id) AS account_status
+    (SELECT a.status FROM broker_accounts a WHERE a.id = e.account_id) AS account_status, {halt_sql("e")} AS halt_id
 """
 _BY_ID = text(f"SELECT {_STANDING} FROM service_task_execution e WHERE e.id = :id")
 # The newest of each: a user's by their own index, shared ones among the few that belong to no user.

@@ -72,6 +72,8 @@ def halted(held: Held) -> Not | None:
     """Return why an execution may not begin: its deadline, or a halt. Nothing here bypasses them."""
     if held.is_late:
         return _no(f"it was useful until {held.useful_until:%Y-%m-%d %H:%M:%S} UTC, and that is over")
+    if held.halt_id is not None:
+        return _no(f"halt {held.halt_id} keeps it from beginning: `muhurat halts` tells why, `muhurat resume` ends it")
     if held.task_name in _LOOKS:
         return None
     if held.service_running is False:

@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from db.executions import UNFINISHED
+from db.halts import HaltRepository, halt_of
 from db.waits import Row, WaitRepository
 from trading.calendar import exchange_time
+from trading.halts import Halt
 from worker.bells.calls import text
 from worker.bells.keys import claims_key, dead_key, messages_key, ready_key, waiting_key
 from worker.inspection.reach import Reach
@@ -44,7 +46,10 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """Everything that is looked at. place: of its message on Redis; number: those before it on the list."""
+    """Everything that is looked at. place: of its message on Redis; number: those before it on the list.
+
+    halt: what keeps it from beginning.
+    """
 
     row: Row
     needs: Sequence[Row]
@@ -54,6 +59,7 @@ class _Seen:
     place: str
     number: int
     holder: str | None
+    halt: Halt | None
 
 
 async def explain(reach: Reach, execution_id: int, *, user_id: int | None = None) -> Explanation | None:
@@ -93,8 +99,10 @@ async def _explained(reach: Reach, row: Row) -> Explanation:
         is_users = row["user_id"] is not None
         share = await waits.share(row["user_id"], row["queue"], row["id"]) if is_users else {"rung": 0, "ahead": 0}
         processes, clock = await waits.workers(row["worker"]), await waits.clock()
+        halts = await HaltRepository(session).by_ids([row["halt_id"]]) if row["halt_id"] is not None else []
     place, number, holder = await _message(reach, row, [one["name"] for one in processes])
-    seen = _Seen(row, needs, share, processes, clock, place, number, holder)
+    halt = halt_of(halts[0]) if halts else None
+    seen = _Seen(row, needs, share, processes, clock, place, number, holder, halt)
     reasons = list(_reasons(reach, seen))
     return Explanation(
         row["id"], row["task_name"], row["user_id"], row["account_id"], row["scheduled_for"], row["status"], reasons
@@ -134,6 +142,8 @@ def _reasons(reach: Reach, seen: _Seen) -> Iterator[Reason]:
         return
     if row["is_late"]:
         yield Reason("late", f"it was useful until {_at(row['useful_until'])}: it ends skipped, and never runs late")
+    if seen.halt is not None:
+        yield _halted(seen.halt)
     yield from _of_status(reach, seen)
     if row["service_running"] is False and row["task_name"] not in _LOOKS:
         yield Reason("service_stopped", "its user's service is stopped: what is made already runs, but buys nothing")
@@ -151,9 +161,16 @@ def _of_status(reach: Reach, seen: _Seen) -> Iterator[Reason]:
     elif row["status"] == "retrying":
         yield from _retrying(seen)
     elif row["rung_at"] is None:
-        yield _unrung(reach, seen)
+        if seen.halt is None:
+            yield _unrung(reach, seen)
     else:
         yield from _queued(seen)
+
+
+def _halted(halt: Halt) -> Reason:
+    until = f"until {_at(halt.until)}, or" if halt.until is not None else "until"
+    said = f"{halt} keeps it from beginning {until} somebody resumes it (`muhurat resume {halt.id}`)"
+    return Reason("halted", said, halt.facts())
 
 
 def _needing(seen: _Seen) -> Iterator[Reason]:
