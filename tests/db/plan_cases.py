@@ -41,6 +41,7 @@ from tests.db.filled import IN_SLOT, ORDERS, SLOT
 from tests.db.import_plan_cases import OF_BATCHES, OF_IMPORTS
 from tests.db.inspection_plan_cases import OF_INSPECTIONS, SMALL_OF_INSPECTIONS
 from tests.db.queue_plan_cases import OF_QUEUE, SMALL_OF_QUEUE
+from tests.db.service_plan_cases import OF_SERVICES, SMALL_OF_SERVICES
 from trading.bars import Bar
 from trading.books import day_books
 from trading.config import DEFAULTS
@@ -208,7 +209,7 @@ OF_A_USER: dict[str, Call] = {
     "UserTradingConfigRepository.versions": lambda s: UserTradingConfigRepository(s).versions(USER),
 }
 
-_ELSEWHERE = OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE
+_ELSEWHERE = OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE | OF_SERVICES
 OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "AccountRepository.find": lambda s: AccountRepository(s).find(ACCOUNT),
     "AuditLogRepository.newest": lambda s: AuditLogRepository(s).newest(20),
@@ -277,7 +278,7 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
 }
 
 # Of these, every statement reads tables that stay small.
-_SMALL_ELSEWHERE = OF_BATCHES | SMALL_OF_INSPECTIONS | SMALL_OF_QUEUE
+_SMALL_ELSEWHERE = OF_BATCHES | SMALL_OF_INSPECTIONS | SMALL_OF_QUEUE | SMALL_OF_SERVICES
 SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "CalendarRepository.days": "a row a holiday",
     "ArtifactRepository": "a row a model, found by its hash",
