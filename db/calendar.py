@@ -177,6 +177,14 @@ class CalendarRepository:
         await ScheduleRepository(self.session).replan(calendar)
         await self.session.execute(text(f"SELECT pg_notify('{SETTLED_CHANNEL}', '')"))
 
+    async def planned(self, exchange: str = EXCHANGE) -> list[Any]:
+        """Return the rows of the schedules that are fired by a calendar: those of its exchange that are on, by name."""
+        from db.schedules import ScheduleRow  # as in `replace`
+
+        row = ScheduleRow
+        query = select(row).where(row.enabled, row.exchange == exchange).order_by(row.name)
+        return list((await self.session.execute(query)).scalars())
+
     async def add_hours(self, exchange: str, hours: Sequence[Hours]) -> None:
         """Give the stored calendar of an exchange the hours of its phases; for one that was stored without."""
         stored = await self.stored(exchange)

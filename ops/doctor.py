@@ -19,7 +19,9 @@ from db.invariants import Finding, check
 from db.partitions import PARTITIONED
 from db.transaction import Database
 from migrations.run import head
-from trading.calendar import exchange_day
+from trading.calendar import Calendar, exchange_day
+from trading.calendar_check import phase_fault, validity_fault
+from trading.coverage import coverage_warning
 from trading.errors import CalendarUncovered
 
 OLDEST_POSTGRES, OLDEST_REDIS = 150_000, (6, 2)
@@ -27,7 +29,7 @@ OLDEST_POSTGRES, OLDEST_REDIS = 150_000, (6, 2)
 POSTGRES_EACH, REDIS_EACH = 5, 4
 LARGEST_SHARE = 0.8
 LARGEST_SKEW_SECONDS = 2.0
-CALENDAR_AHEAD, PARTITIONS_AHEAD = timedelta(days=30), timedelta(days=7)
+PARTITIONS_AHEAD = timedelta(days=7)
 REDIS_SECONDS = 2.0
 
 
@@ -130,16 +132,21 @@ async def _partitions(session: AsyncSession) -> list[Check]:
 
 
 async def _calendar(session: AsyncSession) -> list[Check]:
-    try:
-        calendar = await CalendarRepository(session).load()
-    except LookupError as error:
-        return [Check("calendar", "failed", str(error))]
-    left = calendar.last - await _today(session)
-    said = f"covers {calendar.first} to {calendar.last}"
-    if left < CALENDAR_AHEAD:
-        cure = "load the exchange's next list with `muhurat calendar import`; outside it nothing trades"
-        return [Check("calendar", "warning" if left >= timedelta() else "failed", f"{said}: {cure}")]
-    return [Check("calendar", "ok", said)]
+    calendars = CalendarRepository(session)
+    now: datetime = (await session.execute(text("SELECT now()"))).scalar_one()
+    found = [_of_calendar(await calendars.load(exchange), now) for exchange in await calendars.exchanges()]
+    return found or [Check("calendar", "failed", "none is loaded: run 'muhurat migrate' or 'muhurat calendar import'")]
+
+
+def _of_calendar(calendar: Calendar, now: datetime) -> Check:
+    hours = calendar.timetable.hours
+    said = f"{calendar.exchange}: covers {calendar.first} to {calendar.last}"
+    if warning := coverage_warning(calendar, now):
+        return Check("calendar", "warning" if exchange_day(now) <= calendar.last else "failed", f"{said}; {warning}")
+    if fault := validity_fault(hours, calendar.first, calendar.last) or phase_fault(calendar):
+        cure = f"{fault.cure}, and load the file again with `muhurat calendar import`"
+        return Check("calendar", "failed", f"{said}; {fault.problem}: {cure}")
+    return Check("calendar", "ok", said)
 
 
 async def _prices(session: AsyncSession) -> list[Check]:

@@ -21,6 +21,7 @@ from db.schedulers import SchedulerRepository
 from db.service_status import ServiceStatusRepository
 from db.transaction import Database
 from migrations.run import head
+from scheduler.coverage import CoverageWatch
 from scheduler.due import Due
 from scheduler.mending import Mender
 from scheduler.replay import Replay
@@ -61,6 +62,7 @@ class Scheduler:
         self.sweep = Sweep(database, self.ringer, lease, every, share)
         self.promoter = Promoter(bells, lambda count: self.sweep.healed.note("drained", count))
         self.mender = Mender(database, self.ringer, self.sweep.healed)
+        self.coverage = CoverageWatch(database)
         self._is_replay, self._quiet = False, QUIET_SECONDS
 
     async def run(self) -> None:
@@ -131,6 +133,7 @@ class Scheduler:
         self._is_replay = outlook.replay
         if not outlook.replay:
             await self._beat_services()
+            await self.coverage.look()
         if outlook.unplanned:
             await due.plan_new(outlook.replay)
         fired = await due.fire(outlook.replay) if outlook.due else 0

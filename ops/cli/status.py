@@ -21,6 +21,7 @@ from ops.cli.reach import with_servers
 from ops.cli.status_screen import show
 from ops.cli.tables import print_json
 from trading.calendar import Calendar, exchange_day, ist
+from trading.coverage import coverage_warning
 from trading.errors import CalendarUncovered
 from worker.bells.keys import ready_key
 from worker.messages import QUEUES
@@ -109,7 +110,8 @@ def _market(calendar: Calendar, moment: Moment) -> dict[str, Any]:
         uncovered = None
     except CalendarUncovered as error:
         found, uncovered = {"phase": "unknown", "session_today": None, "next_session": None}, str(error)
-    return {**found, "calendar_until": calendar.last, "calendar_error": uncovered}
+    said = {"calendar_until": calendar.last, "calendar_error": uncovered}
+    return {**found, **said, "calendar_warning": coverage_warning(calendar, now)}
 
 
 def _with_age(rows: Rows, moment: Moment) -> list[dict[str, Any]]:

@@ -39,6 +39,8 @@ def _show_market(out: Console, found: Mapping[str, Any]) -> None:
     else:
         line += f"; session {upcoming['day']}, {said(upcoming['opens'])} to {said(upcoming['closes'])[11:]}"
     out.print(line, highlight=False)
+    if found["calendar_warning"]:
+        out.print(found["calendar_warning"], style="yellow", highlight=False)
     errors = found["unresolved_errors_of_a_day"]
     shown = f"prices whole until {said(found['prices_until'])}; unresolved errors of a day: {errors}"
     out.print(shown, highlight=False, style="yellow" if errors else "")
