@@ -1,0 +1,136 @@
+"""What will fire and what will not, told beforehand by the planner that fires live. Pure."""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from trading.calendar import Calendar, exchange_time
+from trading.definitions import Definition
+from trading.firings import Firing, firings
+
+
+class Outcome(StrEnum):
+    """What becomes of a slot for whom the look is for."""
+
+    FIRES = "fires"
+    HALTED = "halted"  # its executions are made and wait
+    SKIPPED = "skipped"  # by the schedule's own policies
+    PAUSED = "paused"
+    OFF = "off"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An account of a user in a schedule. paused_until: market time; forever: until somebody resumes."""
+
+    account_id: int
+    enabled: bool = True
+    paused_until: datetime | None = None
+    forever: bool = False
+    why: str | None = None
+
+    def is_paused(self, at: datetime) -> bool:
+        """Tell whether a slot finds it paused."""
+        return self.forever or (self.paused_until is not None and at < self.paused_until)
+
+
+@dataclass(frozen=True, slots=True)
+class Halting:
+    """A halt in force that keeps a task from beginning, in words. until: market time, None until somebody resumes."""
+
+    said: str
+    task_name: str | None = None
+    account_id: int | None = None
+    until: datetime | None = None
+
+    def stops(self, task_name: str, accounts: Sequence[int], at: datetime) -> bool:
+        """Tell whether all that a slot makes would wait for its end."""
+        if self.until is not None and at >= self.until:
+            return False
+        if self.task_name not in (None, task_name):
+            return False
+        return self.account_id is None or list(accounts) == [self.account_id]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A schedule whose slots are wanted. parts: a user's in it, None when the look is for nobody in particular.
+
+    stopped: why nothing fires for the user, or None. passes: it fires all the same, for his live orders.
+    """
+
+    definition: Definition
+    runs: int = 0
+    enabled: bool = True
+    parts: tuple[Part, ...] | None = None
+    stopped: str | None = None
+    passes: bool = False
+    halts: Sequence[Halting] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A slot to come. accounts: those it makes executions for, None when nobody in particular was asked for."""
+
+    slot: datetime
+    schedule: str
+    task: str
+    outcome: Outcome
+    why: str | None = None
+    condition: str | None = None
+    accounts: tuple[int, ...] | None = None
+
+
+def outlook(
+    watched: Sequence[Watched], calendar: Calendar, after: datetime, until: datetime, daily_bars: bool = False
+) -> Iterator[Coming]:
+    """Yield the slots of schedules in (after, until], in the order in which they are fired."""
+    streams = [_of(one, calendar, after, until, daily_bars) for one in watched]
+    return heapq.merge(*streams, key=lambda coming: coming.slot)
+
+
+def _of(one: Watched, calendar: Calendar, after: datetime, until: datetime, daily_bars: bool) -> Iterator[Coming]:
+    for firing in firings(one.definition, calendar, after, until, daily_bars, runs=one.runs):
+        yield _told(one, firing)
+
+
+def _told(one: Watched, firing: Firing) -> Coming:
+    made = _accounts(one, firing.slot)
+    outcome, why = _outcome(one, firing, made)
+    if outcome not in (Outcome.FIRES, Outcome.HALTED, Outcome.SKIPPED):
+        made = ()
+    name, task = one.definition.name, one.definition.task_name
+    return Coming(firing.slot, name, task, outcome, why, one.definition.condition, None if one.parts is None else made)
+
+
+def _accounts(one: Watched, at: datetime) -> tuple[int, ...]:
+    return tuple(part.account_id for part in one.parts or () if part.enabled and not part.is_paused(at))
+
+
+def _outcome(one: Watched, firing: Firing, made: Sequence[int]) -> tuple[Outcome, str | None]:
+    at = firing.slot
+    if not one.enabled:
+        return Outcome.OFF, "the schedule is switched off"
+    if one.parts is not None and not made and not one.passes:
+        return _unmade(one.parts, at)
+    if one.stopped is not None and not one.passes:
+        return Outcome.STOPPED, one.stopped
+    if firing.outcome != "fires":
+        return Outcome.SKIPPED, firing.reason
+    for halt in one.halts:
+        if not one.passes and halt.stops(one.definition.task_name, made, at):
+            return Outcome.HALTED, halt.said
+    paused = [part for part in one.parts or () if part.enabled and part.is_paused(at)]
+    return Outcome.FIRES, f"without account {', '.join(str(part.account_id) for part in paused)}" if paused else None
+
+
+def _unmade(parts: Sequence[Part], at: datetime) -> tuple[Outcome, str]:
+    paused = next((part for part in parts if part.enabled and part.is_paused(at)), None)
+    if paused is None:
+        return Outcome.OFF, "the user switched it off"
+    ends = paused.paused_until
+    until = f"until {exchange_time(ends):%Y-%m-%d %H:%M} IST" if ends is not None else "until resumed"
+    return Outcome.PAUSED, f"paused {until}" + (f": {paused.why}" if paused.why else "")
