@@ -155,6 +155,7 @@ _END = text(
     """
 )
 _BY_IDS = text(f"SELECT {_COLUMNS} FROM halts h WHERE h.id = ANY(CAST(:ids AS bigint[])) ORDER BY h.id")
+_OWNER = text("SELECT user_id FROM broker_accounts WHERE id = :account_id")
 _LIST = text(
     f"""
     SELECT {_COLUMNS}, {_IN_FORCE} AS in_force, u.email, extract(epoch FROM now() - h.created_at)::float8 AS age_seconds
@@ -220,6 +221,11 @@ class HaltRepository:
         ended = await self.session.execute(_END, {"ids": None if ids is None else list(ids), "by": by})
         await self._notify()
         return [dict(row) for row in ended.mappings()]
+
+    async def owner(self, account_id: int) -> int | None:
+        """Return whose an account is, None without one. Needs the system scope."""
+        found: int | None = (await self.session.execute(_OWNER, {"account_id": account_id})).scalar_one_or_none()
+        return found
 
     async def by_ids(self, ids: Sequence[int]) -> list[HaltFacts]:
         """Return halts, ended or not, by their ids."""

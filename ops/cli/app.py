@@ -9,6 +9,7 @@ from ops.cli import (
     chaos_commands,
     config_commands,
     export_commands,
+    halt_commands,
     import_commands,
     market_commands,
     ml_commands,
@@ -49,6 +50,9 @@ app.add_typer(import_commands.imports, name="import")
 app.add_typer(export_commands.exports, name="export")
 app.add_typer(bench_commands.bench, name="bench")
 app.command()(chaos_commands.chaos)
+app.command(no_args_is_help=True)(halt_commands.halt)
+app.command(no_args_is_help=True)(halt_commands.resume)
+app.command("halts")(halt_commands.list_halts)
 
 
 @app.callback()
