@@ -65,9 +65,10 @@ class Cron:
             wall = self.next_wall(begins, last_year)
             if wall is None:
                 return None
+            moment = wall - stretch.offset
             if wall < ends:
-                return (wall - stretch.offset).replace(tzinfo=UTC)
-            at = max(stop, wall - stretch.offset - _FARTHEST)
+                return moment.replace(tzinfo=UTC)
+            at = max(stop, moment - _FARTHEST)
         return None
 
     def _wall(self, stretch: Stretch, at: datetime, stop: datetime) -> tuple[datetime, datetime]:

@@ -36,15 +36,14 @@ WEEKDAY = Kind("day of the week", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """The values of a field. bits: bit n is set when n is among them. text: normalised."""
+    """The values of a field. text: normalised. bits: bit n is set when n is among them.
+
+    starred: whether it is `*` or `*/n`, which name a rhythm, not moments.
+    """
 
     text: str
     bits: int
-
-    @property
-    def starred(self) -> bool:
-        """Whether it is `*` or `*/n`, which name a rhythm, not moments."""
-        return self.text.startswith("*")
+    starred: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -66,7 +65,7 @@ def read_field(kind: Kind, text: str, word: str, position: int, example: str) ->
             texts.append(written)
         bits |= of_item
         position += len(item) + 1
-    return Field(",".join(texts), bits)
+    return Field(",".join(texts), bits, word.startswith("*"))
 
 
 def _read_item(kind: Kind, item: str) -> tuple[str, int]:

@@ -1,0 +1,44 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.trading.tz_jumps import FIRST, LAST, Jump, jumps_by_zone, nearest, one_of_each
+from trading.wall_times import stretch_at, zone_names
+
+
+def found(zone: str) -> list[Jump]:
+    """Return a zone's jumps by walking from stretch to stretch."""
+    jumps: list[Jump] = []
+    at, last = FIRST.replace(tzinfo=None), LAST.replace(tzinfo=None)
+    while at <= last:
+        stretch = stretch_at(zone, at)
+        if stretch.begins == at and stretch.before != stretch.offset:
+            jumps.append(Jump(at.replace(tzinfo=UTC), stretch.before, stretch.offset))
+        at = min(stretch.ends, datetime(at.year + 1, 1, 1))  # noqa: DTZ001  # UTC
+    return jumps
+
+
+def test_the_stretches_of_every_zone_meet_at_the_jumps_of_the_database() -> None:
+    assert len(jumps_by_zone()) > 400
+    assert {zone: found(zone) for zone in one_of_each()} == {zone: [*jumps] for zone, jumps in one_of_each().items()}
+
+
+def test_no_zone_jumps_twice_between_two_looks() -> None:
+    assert min(nearest(jumps) for jumps in jumps_by_zone().values()) > timedelta(days=2)
+
+
+def test_a_jump_in_the_first_hours_of_a_year_is_seen_from_the_year_before() -> None:
+    for zone, jumps in one_of_each().items():
+        for jump in jumps:
+            at = jump.at.replace(tzinfo=None) - timedelta(seconds=1)
+            stretch = stretch_at(zone, at)
+            assert (stretch.ends, stretch.offset, stretch.after) == (
+                jump.at.replace(tzinfo=None),
+                jump.before,
+                jump.after,
+            )
+
+
+@pytest.mark.parametrize("name", ["localtime", "Factory", "posixrules"])
+def test_what_is_no_place_is_no_zone(name: str) -> None:
+    assert name not in zone_names().values()
