@@ -336,12 +336,14 @@ class ScheduleRepository:
         )
 
     async def next_moment(self) -> datetime | None:
-        """Return the earliest moment at which a schedule or a queued follow-up becomes due."""
+        """Return the earliest moment at which a schedule or a queued follow-up becomes due, or a halt of tasks ends."""
         query = text(
             "SELECT least((SELECT min(next_due_at) FROM schedules WHERE enabled AND isfinite(next_due_at)), "
             # Of the few that are not rung the earliest; not of all in their order the first that is not rung.
             "(SELECT min(e.scheduled_for) FROM (SELECT scheduled_for FROM service_task_execution "
-            "WHERE is_ringable OFFSET 0) e)) AS at"
+            "WHERE is_ringable OFFSET 0) e WHERE e.scheduled_for > market_now()), "
+            # What is due and not rung waits for a halt to end.
+            "(SELECT min(until) FROM halts WHERE ended_at IS NULL AND tasks AND until > market_now())) AS at"
         )
         moment: datetime | None = (await self.session.execute(query)).scalar_one()
         return moment

@@ -15,6 +15,7 @@ from config.servers import ServerUrls, hide_password
 from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.engine import DatabaseError, check_database, check_role
+from db.halts import HaltRepository
 from db.invariants import Finding, check
 from db.partitions import PARTITIONED
 from db.transaction import Database
@@ -31,6 +32,8 @@ LARGEST_SHARE = 0.8
 LARGEST_SKEW_SECONDS = 2.0
 PARTITIONS_AHEAD = timedelta(days=7)
 REDIS_SECONDS = 2.0
+# Who halts something for longer names its end.
+FORGOTTEN, MOST_HALTS = timedelta(days=7), 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ async def examine(database: Database, urls: ServerUrls, clock: Callable[[], date
     async with database.reading(None) as session:
         processes = await _processes(session)
         looks: tuple[Callable[[AsyncSession], Awaitable[list[Check]]], ...] = (
-            _postgres, _partitions, _calendar, _prices, _invariants,
+            _postgres, _partitions, _calendar, _prices, _halts, _invariants,
         )  # fmt: skip
         for look in looks:
             found += await look(session)
@@ -162,6 +165,18 @@ async def _prices(session: AsyncSession) -> list[Check]:
     if whole < expected:
         return [Check("prices", "warning", f"whole until {whole}, expected {expected}: see `muhurat prices status`")]
     return [Check("prices", "ok", f"whole until {whole}")]
+
+
+async def _halts(session: AsyncSession) -> list[Check]:
+    """Tell of halts that somebody may have forgotten."""
+    halts = await HaltRepository(session).listed(MOST_HALTS)
+    old = [row for row in halts if row["age_seconds"] > FORGOTTEN.total_seconds()]
+    if old:
+        days = timedelta(seconds=old[-1]["age_seconds"]).days
+        first = f"halt {old[-1]['id']} stands for {days} days: {old[-1]['reason']}"
+        said = f"{len(old)} older than a week; {first}: end what is forgotten with `muhurat resume`"
+        return [Check("halts", "warning", said)]
+    return [Check("halts", "ok", f"{len(halts)} in force" if halts else "nothing is halted")]
 
 
 async def _invariants(session: AsyncSession) -> list[Check]:

@@ -38,6 +38,11 @@ class Scope:
         }
         return {name: value for name, value in named.items() if value is not None}
 
+    @property
+    def where(self) -> str:
+        """For whom, as the end of a sentence."""
+        return f"of {self}" if self.to_json() else "everywhere"
+
     def __str__(self) -> str:
         return ", ".join(f"{name} {value}" for name, value in self.to_json().items()) or "everywhere"
 
@@ -64,8 +69,13 @@ class Halt:
             "until": None if self.until is None else self.until.isoformat(),
         }
 
+    @property
+    def named(self) -> str:
+        """What it stops, of whom, who said so and why, in a line."""
+        return f"{', '.join(what.value for what in Stops if what in self.stops)} {self.scope.where}; {self}"
+
     def __str__(self) -> str:
-        return f"halt {self.id} by {self.by} ({self.scope}): {self.reason}"
+        return f"halt {self.id} by {self.by}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def print_halts(user: str | None, limit: int, *, ended: bool, as_json: bool) -> 
         {
             "halt": row["id"],
             "stops": ", ".join(_named(row)),
-            "of": _scope(row),
+            "of": str(halt_of(row).scope),
             "reason": row["reason"],
             "by": row["created_by"],
             "since": age(row["age_seconds"]),
@@ -247,8 +247,8 @@ async def _calendar(session: AsyncSession) -> Calendar:
 
 def _tell(row: HaltFacts, live: Sequence[Mapping[str, Any]], *, is_new: bool) -> None:
     out, until = console(), f" until {said(row['until'])} IST" if row["until"] else ""
-    what = f"halt {row['id']}{'' if is_new else ' is there already'}: {', '.join(_named(row))} of {_scope(row)}"
-    out.print(f"{what}{until}: {row['reason']}", style="bold red", highlight=False, markup=False)
+    there = "" if is_new else "it is there already: "
+    out.print(f"{there}HALTED {halt_of(row).named}{until}", style="bold red", highlight=False, markup=False)
     if not live:
         out.print("no broker has a live order of it", highlight=False)
         return
@@ -259,10 +259,6 @@ def _tell(row: HaltFacts, live: Sequence[Mapping[str, Any]], *, is_new: bool) ->
 
 def _named(row: HaltFacts) -> list[str]:
     return [what.value for what in Stops if row[what.value]]
-
-
-def _scope(row: HaltFacts) -> str:
-    return str(halt_of(row).scope)
 
 
 def _plain(row: HaltFacts) -> dict[str, Any]:

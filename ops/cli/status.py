@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from config.environment import lease_here
 from config.servers import hide_password
 from db.calendar import CalendarRepository
+from db.halts import HaltRepository
 from db.lookups import LookupRepository
 from db.overview import Moment, OverviewRepository, Rows
 from db.transaction import Database
@@ -27,7 +28,7 @@ from worker.bells.keys import ready_key
 from worker.messages import QUEUES
 
 REDIS_SECONDS = 0.3
-MOST_ACCOUNTS = 20
+MOST_ACCOUNTS, MOST_HALTS = 20, 20
 
 _DAY = timedelta(days=1)
 
@@ -57,6 +58,7 @@ async def gather(database: Database, redis_url: str, user: str | None, lease_sec
             "market_now": moment.market_now,
             "replay": moment.replay,
             **_market(calendar, moment),
+            "halts": await HaltRepository(session).listed(MOST_HALTS, user_id=user_id),
             "prices_until": moment.prices_until,
             "unresolved_errors_of_a_day": moment.errors,
             "tasks": await overview.tasks(begins, begins + _DAY),

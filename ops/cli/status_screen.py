@@ -1,10 +1,11 @@
 """The status as people read it: one screen, what is wrong in red."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 
+from db.halts import halt_of
 from ops.cli.tables import age, console, print_rows, said
 
 # A scheduler beats every few seconds; one that was silent for longer does not work.
@@ -14,6 +15,7 @@ STALE_SECONDS = 30.0
 def show(found: Mapping[str, Any]) -> None:
     """Print what `gather` found."""
     out = console()
+    _show_halts(out, found["halts"])
     _show_market(out, found)
     print_rows("Tasks of the day", found["tasks"], empty="no slot of today has fired")
     if found["waiting"]:
@@ -28,6 +30,13 @@ def show(found: Mapping[str, Any]) -> None:
     print_rows(title, found["accounts"], empty="none yet: `muhurat users add EMAIL`")
     if totals["accounts"] > len(found["accounts"]):
         out.print(f"{totals['accounts'] - len(found['accounts'])} more: `muhurat accounts`", style="dim")
+
+
+def _show_halts(out: Console, halts: Sequence[Mapping[str, Any]]) -> None:
+    for row in halts:
+        until = f" until {said(row['until'])} IST" if row["until"] else ""
+        line = f"HALTED: {halt_of(row).named}{until}; `muhurat resume {row['id']}` ends it"
+        out.print(line, style="bold white on red", highlight=False, markup=False)
 
 
 def _show_market(out: Console, found: Mapping[str, Any]) -> None:
