@@ -105,7 +105,7 @@ def _changed_sessions(calendar: Calendar) -> Iterator[Session]:
     changes = {calendar.first}
     for one in calendar.timetable.hours:
         changes |= {one.valid_from} | ({one.valid_to + _ONE_DAY} if one.valid_to else set())
-    for day in sorted(changes):
+    for day in sorted(one for one in changes if one <= calendar.last):
         yield from calendar.sessions_between(max(day, calendar.first), calendar.last)[:1]
 
 

@@ -6,6 +6,7 @@ import typer
 
 from ops.cli import (
     bench_commands,
+    calendar_commands,
     chaos_commands,
     config_commands,
     export_commands,
@@ -43,7 +44,7 @@ app.add_typer(people_commands.users, name="users")
 app.add_typer(people_commands.accounts, name="accounts")
 app.add_typer(service_commands.services, name="services")
 app.add_typer(config_commands.config, name="config")
-app.add_typer(market_commands.calendar, name="calendar")
+app.add_typer(calendar_commands.calendar, name="calendar")
 app.add_typer(market_commands.prices, name="prices")
 app.add_typer(ml_commands.ml, name="ml")
 app.add_typer(import_commands.imports, name="import")

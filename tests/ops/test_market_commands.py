@@ -1,8 +1,7 @@
-"""The calendar and the bars: shown as they are, changed whole or not at all, and by somebody."""
+"""The bars: shown as they are, and loaded twice as once."""
 
 import time
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -20,48 +19,6 @@ _BARS = "date,open,high,low,close,volume\n2024-01-01,1,2,1,2,100\n2024-01-02,2,3
 @pytest.fixture
 def muhurat(urls: ServerUrls, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Commands:
     return Commands(urls, monkeypatch, capsys)
-
-
-@pytest.fixture
-def shipped(tmp_path: Path) -> Path:
-    return _shipped_to(tmp_path / "calendar.csv")
-
-
-def _shipped_to(path: Path, old: str = "", new: str = "") -> Path:
-    """Write the calendar that we ship, with one text put in place of another or, without one, at its end."""
-    text = (files("db") / "nse_calendar.csv").read_text(encoding="utf-8")
-    path.write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
-    return path
-
-
-async def test_closed_weekdays_and_special_sessions_of_a_span_are_shown(database: Database, muhurat: Commands) -> None:
-    found = await muhurat.json("calendar", "show", "--from", "2025-10-20", "--to", "2025-10-26")
-    assert [(day["day"], day["kind"], day["name"]) for day in found["unusual"]] == [
-        ("2025-10-21", "special", "Muhurat session"),
-        ("2025-10-22", "closed", "Diwali Balipratipada"),
-    ]
-    assert found["sessions"] == 4
-
-
-async def test_an_imported_calendar_says_what_changed_and_who_did_it(
-    database: Database, muhurat: Commands, shipped: Path
-) -> None:
-    same = await muhurat.json("calendar", "import", str(shipped), "--as", "ravi")
-    assert (same["added"], same["removed"], same["other_hours"]) == (0, 0, 0)
-    _shipped_to(shipped, "2025-10-22,holiday", "2025-10-23,holiday")
-    moved = await muhurat.json("calendar", "import", str(shipped), "--as", "ravi")
-    assert (moved["added"], moved["removed"]) == (1, 1)
-    assert await scalar(database, "SELECT count(*) FROM audit_logs WHERE actor = 'ravi'") == 2
-    _shipped_to(shipped)
-    await muhurat.json("calendar", "import", str(shipped), "--as", "ravi")
-
-
-async def test_a_calendar_with_a_bad_line_changes_nothing(database: Database, muhurat: Commands, shipped: Path) -> None:
-    before = await scalar(database, "SELECT count(*) FROM market_sessions")
-    _shipped_to(shipped, new="2026-13-01,holiday,,,,\n")
-    said = await muhurat("calendar", "import", str(shipped), "--as", "ravi", code=2)
-    assert "line " in said
-    assert await scalar(database, "SELECT count(*) FROM market_sessions") == before
 
 
 async def test_bars_load_twice_as_once_and_their_coverage_is_told(
@@ -83,28 +40,6 @@ async def test_bars_load_twice_as_once_and_their_coverage_is_told(
 
 async def test_without_bars_the_status_says_how_to_get_some(database: Database, muhurat: Commands) -> None:
     assert "muhurat prices load" in await muhurat("prices", "status")
-
-
-async def test_a_calendar_that_is_no_utf8_text_is_bad_input_naming_its_line(
-    database: Database, muhurat: Commands, tmp_path: Path
-) -> None:
-    file = tmp_path / "calendar.csv"
-    file.write_bytes(b"# exchange: NSE\n# caf\xe9\n")
-    said = await muhurat("calendar", "import", str(file), "--as", "ravi", code=2)
-    assert "calendar.csv, line 2, is no UTF-8 text: save the file as UTF-8" in said
-
-
-@pytest.mark.parametrize("words", [("--from", "2030-01-01"), ("--from", "2030-01-01", "--to", "2030-02-01")])
-async def test_days_beyond_the_calendar_are_refused_for_that(
-    database: Database, muhurat: Commands, words: tuple[str, ...]
-) -> None:
-    said = await muhurat("calendar", "show", *words, code=2)
-    assert "no calendar for 2030-01-01: it covers 2015-01-01 to 2026-12-31" in said
-
-
-async def test_a_span_that_only_says_its_end_begins_with_that_year(database: Database, muhurat: Commands) -> None:
-    found = await muhurat.json("calendar", "show", "--to", "2024-02-01")
-    assert (found["from"], found["to"]) == ("2024-01-01", "2024-02-01")
 
 
 @pytest.mark.parametrize("command", [("calendar", "show"), ("prices", "load", "simulated:7", "--as", "ravi")])
