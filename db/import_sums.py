@@ -3,33 +3,36 @@
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Result, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 # Of orders and fills, which nothing changes once they are final; of positions as their own fills have them, so that a
-# position that was sold since still counts as it was imported.
+# position that was sold since still counts as it was imported. What belongs to no position is a group of its own.
 _SUMS = text(
     """
-    WITH o AS (SELECT id, position_id FROM orders WHERE import_batch_id = :batch_id AND user_id = :user_id),
-    f AS (SELECT o.position_id, f.side, f.quantity, f.price, f.charges
-          FROM o JOIN fills f ON f.order_id = o.id AND f.import_batch_id = :batch_id),
-    p AS (SELECT position_id, sum(CASE side WHEN 'buy' THEN quantity ELSE -quantity END) AS held,
-                 sum(CASE side WHEN 'buy' THEN -1 ELSE 1 END * quantity * price) AS earned
-          FROM f WHERE position_id IS NOT NULL GROUP BY 1)
-    SELECT (SELECT count(*) FROM o) AS orders, (SELECT count(*) FROM f) AS fills,
-           coalesce(sum(quantity) FILTER (WHERE side = 'buy'), 0) AS bought,
-           coalesce(sum(quantity) FILTER (WHERE side = 'sell'), 0) AS sold,
-           coalesce(sum(quantity * price) FILTER (WHERE side = 'buy'), 0) AS bought_value,
-           coalesce(sum(quantity * price) FILTER (WHERE side = 'sell'), 0) AS sold_value,
+    WITH deals AS (
+        SELECT o.position_id, f.side = 'buy' AS bought, f.quantity, f.quantity * f.price AS value, f.charges
+        FROM orders o JOIN fills f ON f.order_id = o.id
+        WHERE o.import_batch_id = :batch_id AND o.user_id = :user_id
+          AND f.import_batch_id = :batch_id AND f.user_id = :user_id),
+    p AS (SELECT position_id IS NOT NULL AS is_one, count(*) AS fills, sum(charges) AS charges,
+                 coalesce(sum(quantity) FILTER (WHERE bought), 0) AS bought,
+                 coalesce(sum(quantity) FILTER (WHERE NOT bought), 0) AS sold,
+                 coalesce(sum(value) FILTER (WHERE bought), 0) AS bought_value,
+                 coalesce(sum(value) FILTER (WHERE NOT bought), 0) AS sold_value
+          FROM deals GROUP BY position_id)
+    SELECT (SELECT count(*) FROM orders WHERE import_batch_id = :batch_id AND user_id = :user_id) AS orders,
+           coalesce(sum(fills), 0) AS fills, coalesce(sum(bought), 0) AS bought, coalesce(sum(sold), 0) AS sold,
+           coalesce(sum(bought_value), 0) AS bought_value, coalesce(sum(sold_value), 0) AS sold_value,
            coalesce(sum(charges), 0) AS charges,
-           (SELECT coalesce(sum(earned), 0) FROM p WHERE held = 0) AS realized,
-           (SELECT count(*) FROM p WHERE held > 0) AS open_positions,
-           (SELECT coalesce(sum(held), 0) FROM p) AS open_shares,
+           coalesce(sum(sold_value - bought_value) FILTER (WHERE is_one AND bought = sold), 0) AS realized,
+           count(*) FILTER (WHERE is_one AND bought > sold) AS open_positions,
+           coalesce(sum(bought - sold) FILTER (WHERE is_one), 0) AS open_shares,
            (SELECT count(*) FROM tracked_symbols WHERE import_batch_id = :batch_id AND user_id = :user_id) AS tracked,
            -- As it was when the batch ended, whatever was traded since.
            (SELECT sum(c.amount) FROM cash_entries c JOIN import_batches b ON b.id = :batch_id
             WHERE c.user_id = :user_id AND c.account_id = b.account_id AND c.created_at <= b.finished_at) AS cash
-    FROM f
+    FROM p
     """
 )
 # What a position's own row says of what an import closed, rounded to paise each.
@@ -37,9 +40,13 @@ _POSITIONS = text(
     """
     SELECT count(*) AS positions, coalesce(sum(p.realized_pnl + p.charges), 0) AS realized
     FROM positions p JOIN orders x ON x.id = p.sell_order_id AND x.import_batch_id = :batch_id
+        AND x.user_id = :user_id
     WHERE p.import_batch_id = :batch_id AND p.user_id = :user_id
     """
 )
+# A table that was just filled was not analysed: the planner takes it for empty, and would look each of a hundred
+# thousand fills up by its order. Both are read once, and joined in memory.
+_AT_ONCE = text("SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)")
 # Held against what was imported of the share in all: what was traded since is another matter.
 _TRACKED = text(
     """
@@ -65,13 +72,21 @@ class ImportSumsRepository:
 
     async def sums(self) -> dict[str, Any]:
         """Return what the batch's rows add up to, by the names of what its source said."""
-        return dict((await self.session.execute(_SUMS, self._values)).mappings().one())
+        return dict((await self._at_once(_SUMS)).mappings().one())
 
     async def closed(self) -> tuple[int, Decimal]:
         """Return how many positions the batch closed, and what their rows say they earned before charges."""
-        row = (await self.session.execute(_POSITIONS, self._values)).one()
+        row = (await self._at_once(_POSITIONS)).one()
         return row.positions, row.realized
 
     async def tracked_otherwise(self) -> list[dict[str, Any]]:
         """Return the shares of which the system was said to own another number than its position holds."""
         return [dict(row) for row in (await self.session.execute(_TRACKED, self._values)).mappings()]
+
+    async def _at_once(self, statement: TextClause) -> Result[Any]:
+        # What is set for it ends with the savepoint.
+        async with self.session.begin_nested() as only_here:
+            await self.session.execute(_AT_ONCE)
+            found = await self.session.execute(statement, self._values)
+            await only_here.rollback()
+        return found
