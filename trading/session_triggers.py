@@ -165,8 +165,8 @@ def _due(
         case At(clock):
             yield ist(session.day, clock)
         case PreOpen(clock):
-            moment = ist(session.day, clock)
-            if calendar.phase(moment) is Phase.PREOPEN:
+            moment, window = ist(session.day, clock), calendar.window(session, Phase.PREOPEN)
+            if window is not None and window[0] <= moment < window[1]:
                 yield moment
         case WhileOpen() if daily_bars:
             yield session.opens
