@@ -9,9 +9,10 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.audit_logs import AuditLogRepository
-from db.calendar import CalendarRepository
+from db.calendar import EXCHANGE, CalendarRepository
 from db.claims import SETTLED_CHANNEL
 from db.clock import ClockRepository
+from db.fan_outs import LAST_ID
 from db.schedules import ScheduleRow, ScheduleVersionRow
 from trading.calendar import Calendar, exchange_day
 from trading.definitions import COLUMNS, Definition, definition_of, read_definition
@@ -39,12 +40,14 @@ _PLAN = text(
 )
 _USED = text("SELECT EXISTS (SELECT FROM schedule_subscriptions WHERE schedule_id = :id)")
 _TAKEN = text("SELECT name FROM schedules WHERE starts_with(name, :name)")
+# In a replay bars are daily; a rehearsal has a clock of its own and live days.
+_DAILY = text("SELECT EXISTS (SELECT FROM market_clock WHERE speed IS NULL)")
 _NOTIFY = text(f"SELECT pg_notify('{SETTLED_CHANNEL}', '')")
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What an edit stands on until its transaction ends: the calendar, held, and market now."""
+    """What an edit stands on until its transaction ends: the calendar, held, and market now. replay: of daily bars."""
 
     calendar: Calendar
     now: datetime
@@ -78,12 +81,21 @@ class ScheduleEditRepository:
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
 
-    async def ground(self) -> Ground:
-        """Hold the calendar, and return it with market now. First in every edit. Raises LookupError without one."""
+    async def ground(self, exchange: str = EXCHANGE) -> Ground:
+        """Hold an exchange's calendar, and return it with market now. First in every edit.
+
+        Raises LookupError without a calendar.
+        """
         calendars = CalendarRepository(self.session)
-        await calendars.hold()
+        await calendars.hold(exchange)
         clock = await ClockRepository(self.session).read()
-        return Ground(await calendars.load(), clock.now, clock.replay)
+        daily: bool = (await self.session.execute(_DAILY)).scalar_one()
+        return Ground(await calendars.load(exchange), clock.now, daily)
+
+    async def ground_of(self, name: str) -> Ground:
+        """Return the ground of a schedule by its name; one that is not there stands on the usual exchange."""
+        query = select(ScheduleRow.exchange).where(ScheduleRow.name == name)
+        return await self.ground((await self.session.execute(query)).scalar_one_or_none() or EXCHANGE)
 
     async def hold(self, name: str) -> ScheduleRow | None:
         """Return a schedule by its name, locked; None: there is none."""
@@ -157,7 +169,7 @@ class ScheduleEditRepository:
     async def switch(self, ground: Ground, row: ScheduleRow, on: bool, by: str) -> Edited:
         """Switch a held schedule on or off, and with it the own times of its users.
 
-        What would have fired while it was off is not caught up. A firing under way comes to its end.
+        What would have fired while it was off is not caught up. What a firing under way has not made yet is not made.
         """
         if row.enabled == on:
             return Edited(row.id, row.name, row.version, finite(row.next_due_at), firing_slot=row.firing_slot)
@@ -165,6 +177,8 @@ class ScheduleEditRepository:
         await self._keep_first(row)
         row.enabled = on
         await self._keep_next(row, by)
+        if not on and row.firing_slot is not None:
+            row.cursor = LAST_ID
         at = await self._plan(ground, row, ground.now) if on else finite(row.next_due_at)
         followed = 0
         for own in await self.own_times(row.id):

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.schedules import _CONDITIONS as CONDITIONS
+from db.fan_outs import _CONDITIONS as CONDITIONS
 from db.schedules import ScheduleRow
 
 

@@ -17,7 +17,9 @@ from ops.cli import (
     people_commands,
     queue_commands,
     record_commands,
+    schedule_commands,
     service_commands,
+    subscription_commands,
 )
 from ops.cli import options as o
 
@@ -43,6 +45,8 @@ app.command("why-waiting", no_args_is_help=True)(queue_commands.why_waiting)
 app.add_typer(people_commands.users, name="users")
 app.add_typer(people_commands.accounts, name="accounts")
 app.add_typer(service_commands.services, name="services")
+app.add_typer(schedule_commands.schedules, name="schedules")
+app.add_typer(subscription_commands.subscriptions, name="subscriptions")
 app.add_typer(config_commands.config, name="config")
 app.add_typer(calendar_commands.calendar, name="calendar")
 app.add_typer(market_commands.prices, name="prices")

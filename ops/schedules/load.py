@@ -58,6 +58,13 @@ class Simulation:
         minute = max(self.minutes, key=lambda one: (self.minutes[one].total(), -one.timestamp()))
         return minute, self.minutes[minute].total()
 
+    def add(self, other: "Simulation") -> None:
+        """Take in the slots of more schedules of the same span."""
+        self.lines += other.lines
+        for minute, queues in other.minutes.items():
+            self.minutes.setdefault(minute, Counter()).update(queues)
+        self.minutes = dict(sorted(self.minutes.items()))
+
     def queues(self) -> dict[str, int]:
         """Return the executions of each queue that has any."""
         totals: Counter[str] = Counter()
