@@ -20,13 +20,14 @@ JOBS ?= 2
 DEMO_ARGS = $(if $(DATA),--data "$(DATA)") $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO)) \
 	$(if $(SEED),--seed $(SEED)) $(if $(USERS),--users $(USERS)) $(ARGS)
 
-.PHONY: help demo up bench test check coverage format lock clean
+.PHONY: help demo up bench bench-schedule test check coverage format lock clean
 
 help: ## list what can be made
 	@echo "make demo      replay a simulated market on servers of its own: the whole way, start to end"
 	@echo "               DATA=folder FROM=2023-01-02 TO=2024-12-31 SEED=7 USERS=10 ARGS='--json'"
 	@echo "make up        run the Procfile's processes on embedded servers"
 	@echo "make bench     measure the queue beside stock Dramatiq, Celery and Procrastinate, on servers of its own: ARGS='--rounds 5'"
+	@echo "make bench-schedule  measure the scheduler beside them, up to 1,000,000 subscribers: ARGS='--users 10000'"
 	@echo "make test      all checks and all tests (make check is the same)"
 	@echo "make coverage  all tests with every line counted that a process of theirs runs: slow, no part of make test"
 	@echo "make format    put the code into its form"
@@ -51,6 +52,9 @@ up: .venv/installed
 
 bench: .venv/installed
 	@$(BIN)/muhurat bench queue --json $(ARGS)
+
+bench-schedule: .venv/installed
+	@$(BIN)/muhurat bench schedule --json $(ARGS)
 
 test: check
 

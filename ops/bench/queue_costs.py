@@ -48,7 +48,7 @@ async def requests(world: World, count: int, told: Told) -> dict[str, float]:
     told(f"Requests of {count:,} executions")
     ours = Ours(world, "ours_requests")
     ours.look_seconds = _LOOK_SECONDS
-    async with _statements_logged(world) as statements, ours.running():
+    async with statements_logged(world) as statements, ours.running():
         await ours.lay(count)
         async with _monitored(world) as monitor:
             statements.begin()
@@ -127,7 +127,7 @@ async def _monitored(world: World) -> AsyncIterator[_Monitor]:
 
 
 @dataclass(slots=True)
-class _Statements:
+class Statements:
     """The part of Postgres's log between two moments."""
 
     world: World
@@ -147,31 +147,34 @@ class _Statements:
 
         Raises BenchError when there is none: then it looked at the wrong place.
         """
+        if not (found := await self.seen()):
+            raise BenchError(f"Postgres logged no statement between bytes {self.first} and {self.last}")
+        return found
+
+    async def seen(self) -> int:
+        """Return what `count` does, of a span in which there may be none."""
         bench = {str(row.pid).encode() for row in await self.world.rows(_OF_THIS_BENCH)}
         with (self.world.folder / "postgres.log").open("rb") as log:
             log.seek(self.first)
             said = log.read(self.last - self.first)
-        found = sum(
+        return sum(
             match["word"].upper().rstrip(b";") not in _TRANSACTION and match["pid"] not in bench
             for match in _STATEMENT.finditer(said)
         )
-        if not found:
-            raise BenchError(f"Postgres logged no statement between bytes {self.first} and {self.last}: {said[:500]!r}")
-        return found
 
     def _size(self) -> int:
         return (self.world.folder / "postgres.log").stat().st_size
 
 
 @asynccontextmanager
-async def _statements_logged(world: World) -> AsyncIterator[_Statements]:
+async def statements_logged(world: World) -> AsyncIterator[Statements]:
     """Have Postgres log every statement of connections that are opened from now on."""
     url = world.servers.database_url.replace(f"://{ROLE}@", f"://{_ADMINISTRATOR}@", 1)
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(f"ALTER ROLE {ROLE} SET log_statement = 'all'")
         await connection.execute(f"ALTER ROLE {ROLE} SET log_parameter_max_length = 0")
-        yield _Statements(world)
+        yield Statements(world)
         await connection.execute(f"ALTER ROLE {ROLE} RESET ALL")
     finally:
         await connection.close()

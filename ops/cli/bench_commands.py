@@ -1,7 +1,7 @@
 """`muhurat bench`: what was promised, measured on servers of its own, and whether it holds here."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -17,6 +17,12 @@ bench = typer.Typer(
 _SECONDS_A_LINE = 20.0
 
 Rounds = Annotated[int, typer.Option(min=1, max=99, help="How often to measure; each figure is the median.")]
+Only = Annotated[
+    str | None, typer.Option(metavar="NAME,NAME", help="Some of the figures that have a bar; else all of them.")
+]
+WithoutPeers = Annotated[
+    bool, typer.Option("--without-peers", help="Ours and stock Dramatiq alone: needs nothing else installed.")
+]
 
 
 @bench.command("import")
@@ -41,12 +47,8 @@ def bench_import(
 @bench.command("queue")
 def bench_queue(
     rounds: Rounds = 3,
-    only: Annotated[
-        str | None, typer.Option(metavar="NAME,NAME", help="Some of the figures that have a bar; else all of them.")
-    ] = None,
-    without_peers: Annotated[
-        bool, typer.Option("--without-peers", help="Ours and stock Dramatiq alone: needs nothing else installed.")
-    ] = False,
+    only: Only = None,
+    without_peers: WithoutPeers = False,
     old_rows: Annotated[int, typer.Option(min=0, max=100_000_000, help="Settled executions of earlier months.")] = (
         5_000_000
     ),
@@ -58,15 +60,42 @@ def bench_queue(
     json: o.Json = False,
 ) -> None:
     """Run executions through the queue, beside stock Dramatiq and others: rates, promptness, cost, fairness, memory."""
-    from ops.bench.queue import OURS_ALONE, Sizes, measure
+    from ops.bench.queue import BARS, OURS_ALONE, Sizes, measure, peers_missing
     from ops.doors import forget_foreign_servers
 
-    names = _figures(only)
-    if without_peers and not (names := names & OURS_ALONE):
-        raise typer.BadParameter(f"--only {only}: without peers there is nothing left to measure")
-    _refuse_without_peers(names)
+    names = _figures(only, BARS, OURS_ALONE if without_peers else BARS.keys())
+    _refuse_without_peers(peers_missing(names))
     forget_foreign_servers()
     sizes = Sizes(rounds=rounds, scale=scale, old_rows=old_rows, singles=singles, executions=executions)
+    with _progress() as told:
+        report = measure(names, sizes, told)
+    tell(report, as_json=json)
+
+
+@bench.command("schedule")
+def bench_schedule(
+    users: Annotated[
+        int, typer.Option(min=1, max=10_000_000, help="Subscribers; a tenth and a hundredth are measured too.")
+    ] = 1_000_000,
+    rounds: Rounds = 3,
+    only: Only = None,
+    without_peers: WithoutPeers = False,
+    triggers: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Schedules of their own times, at most one a user.")
+    ] = (10_000),
+    idle_seconds: Annotated[
+        float, typer.Option(min=1, max=3600, help="How long an idle scheduler is looked at.")
+    ] = 120,
+    json: o.Json = False,
+) -> None:
+    """Fire one schedule for very many, beside others who only send: rates, promptness, lateness, idle cost, memory."""
+    from ops.bench.schedule import NAMES, OURS_ALONE, Sizes, measure, peers_missing
+    from ops.doors import forget_foreign_servers
+
+    names = _figures(only, NAMES, OURS_ALONE if without_peers else NAMES)
+    _refuse_without_peers(peers_missing(names))
+    forget_foreign_servers()
+    sizes = Sizes(users=users, rounds=rounds, triggers=triggers, idle_seconds=idle_seconds)
     with _progress() as told:
         report = measure(names, sizes, told)
     tell(report, as_json=json)
@@ -91,21 +120,22 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield told
 
 
-def _figures(only: str | None) -> set[str]:
-    """Return the figures that are asked for. Raises typer.BadParameter naming all there are."""
-    from ops.bench.queue import BARS
+def _figures(only: str | None, known: Collection[str], measurable: Collection[str]) -> set[str]:
+    """Return the figures that are asked for, as far as they can be measured.
 
-    names = set(BARS) if only is None else {name.strip() for name in only.split(",")}
-    if unknown := sorted(names - set(BARS)):
-        raise typer.BadParameter(f"--only {', '.join(unknown)}: no such figure; there are {', '.join(BARS)}")
+    Raises typer.BadParameter naming all there are, and when none is left.
+    """
+    names = set(known) if only is None else {name.strip() for name in only.split(",")}
+    if unknown := sorted(names - set(known)):
+        raise typer.BadParameter(f"--only {', '.join(unknown)}: no such figure; there are {', '.join(known)}")
+    if not (names := names & set(measurable)):
+        raise typer.BadParameter(f"--only {only}: without peers there is nothing left to measure")
     return names
 
 
-def _refuse_without_peers(names: set[str]) -> None:
+def _refuse_without_peers(gone: Sequence[str]) -> None:
     """Raise typer.BadParameter when a peer is not installed, before anything is started."""
-    from ops.bench.queue import peers_missing
-
-    if gone := peers_missing(names):
+    if gone:
         raise typer.BadParameter(
             f"{', '.join(gone)}: not installed; pip install -r requirements-dev.txt, or say --without-peers"
         )
