@@ -96,8 +96,14 @@ def may_send(calendar: Calendar, order: OrderRow, now: datetime) -> bool:
 
 
 def is_too_late(calendar: Calendar, order: OrderRow, now: datetime) -> bool:
-    """Tell whether an order's time to be sent is over."""
-    ends = sending_ends(calendar, order)
+    """Tell whether an order's time to be sent is over. Of a day the calendar does not know nobody can say that it is.
+
+    Nothing is sent on such a day either; but the book of its account is to be read on.
+    """
+    try:
+        ends = sending_ends(calendar, order)
+    except CalendarUncovered:
+        return False
     return ends is None or now >= ends
 
 
