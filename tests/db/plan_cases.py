@@ -38,6 +38,7 @@ from db.user_signals import UserSignalRepository
 from db.users import UserRepository
 from db.workers import WorkerRepository
 from tests.db.filled import IN_SLOT, ORDERS, SLOT
+from tests.db.halt_plan_cases import OF_HALTS, SMALL_OF_HALTS
 from tests.db.import_plan_cases import OF_BATCHES, OF_IMPORTS
 from tests.db.inspection_plan_cases import OF_INSPECTIONS, SMALL_OF_INSPECTIONS
 from tests.db.queue_plan_cases import OF_QUEUE, SMALL_OF_QUEUE
@@ -209,7 +210,7 @@ OF_A_USER: dict[str, Call] = {
     "UserTradingConfigRepository.versions": lambda s: UserTradingConfigRepository(s).versions(USER),
 }
 
-_ELSEWHERE = OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE | OF_SERVICES
+_ELSEWHERE = OF_HALTS | OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE | OF_SERVICES
 OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "AccountRepository.find": lambda s: AccountRepository(s).find(ACCOUNT),
     "AuditLogRepository.newest": lambda s: AuditLogRepository(s).newest(20),
@@ -278,7 +279,7 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
 }
 
 # Of these, every statement reads tables that stay small.
-_SMALL_ELSEWHERE = OF_BATCHES | SMALL_OF_INSPECTIONS | SMALL_OF_QUEUE | SMALL_OF_SERVICES
+_SMALL_ELSEWHERE = OF_BATCHES | SMALL_OF_HALTS | SMALL_OF_INSPECTIONS | SMALL_OF_QUEUE | SMALL_OF_SERVICES
 SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "CalendarRepository.days": "a row a holiday",
     "ArtifactRepository": "a row a model, found by its hash",
