@@ -122,9 +122,8 @@ def _coverage(found: Sequence[tuple[int, re.Match[str]]]) -> tuple[date, date]:
     for number, first, last in spans:
         if first > last:
             where = 0 if len(spans) == 1 else number
-            raise BadCalendar(
-                where, f"the coverage ends before it begins: {first}..{last}", "write the earlier day first"
-            )
+            problem = f"the coverage ends before it begins: {first}..{last}"
+            raise BadCalendar(where, problem, f"write the earlier day first: # coverage: {last}..{first}")
     spans.sort(key=lambda span: span[1])
     for (_, _, before), (number, first, last) in pairwise(spans):
         if first != before + _ONE_DAY:
