@@ -1,6 +1,7 @@
 """The schedulers of the bench: the real door, as many as are asked for, each warm before anything is measured."""
 
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 from ops.bench.queue_world import STUCK_SECONDS
 from ops.bench.schedule_world import WARM, Subscribers
@@ -39,7 +40,7 @@ class Schedulers:
         self._running.append(stack)
 
     async def _warm(self, count: int) -> None:
-        slot, _ = await self.people.make_due(WARM)
+        slot, _ = await self.people.make_due(WARM, timedelta())
 
         async def are_warm() -> bool:
             [row] = await self.people.world.rows(_TURNING, pids=[door.pid for door in self.doors])

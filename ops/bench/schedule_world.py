@@ -37,7 +37,10 @@ _BEFORE_THE_END = 30
 _DAY = timedelta(days=1)
 
 _PORTION = 50_000
-_AHEAD = timedelta(seconds=0.3)
+# Of so many new ones the server's statistics and its disk should know.
+_TIDIED = 500
+# Long enough that a scheduler knows of it before.
+_AHEAD = timedelta(seconds=1.3)
 # A look of the sweep at rows and at their messages takes less.
 _LOOK_ENDS_SECONDS = 0.25
 
@@ -80,7 +83,7 @@ class Subscribers:
         while self.users < users:
             told(f"Laying {users:,} subscribers: {self.users:,}")
             await self._lay(min(_PORTION, users - self.users))
-        if users > before:
+        if users - before >= _TIDIED:
             await tidy(self.world)
 
     async def _lay(self, count: int) -> None:
@@ -103,10 +106,13 @@ class Subscribers:
             await ClockRepository(session).rehearse(at, at + _DAY, speed)
         await self.notify()
 
-    async def make_due(self, name: str) -> tuple[datetime, float]:
-        """Let a schedule be due in a moment. Returns its slot, and when that is by this machine's clock, in seconds."""
+    async def make_due(self, name: str, ahead: timedelta = _AHEAD) -> tuple[datetime, float]:
+        """Let a schedule be due so long ahead, or up to a second earlier.
+
+        Returns its slot, and when that is by this machine's clock, in seconds.
+        """
         [now] = await self.world.rows("SELECT market_now() AS at")
-        slot = (now.at + _AHEAD + timedelta(seconds=1)).replace(microsecond=0)
+        slot = (now.at + ahead).replace(microsecond=0)
         await self.world.rows(_DUE, name=name, slot=slot, trigger=once(slot))
         await self.notify()
         [machine] = await self.world.rows(_MACHINE, slot=slot)
