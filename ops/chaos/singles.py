@@ -36,7 +36,11 @@ _QUICK = (
 
 _UNSTORABLE = "SELECT count(*) FROM service_task_execution WHERE status = 'failed' AND reason = 'unstorable_outcome'"
 _QUARANTINED = "SELECT count(*) FROM service_task_execution WHERE status = 'failed' AND reason LIKE 'quarantined%'"
-_CHARGED = "SELECT id, attempt FROM service_task_execution WHERE status <> 'failed' AND attempt <> 1"
+# What was taken back and has not begun again stands at none.
+_CHARGED = """
+SELECT id, attempt FROM service_task_execution
+WHERE status <> 'failed' AND (attempt > 1 OR (finished_at IS NOT NULL AND attempt <> 1))
+"""
 _OPEN = "SELECT count(*) FROM service_task_execution WHERE status IN ('waiting', 'queued', 'running', 'retrying')"
 _BELLS = """
 SELECT task_name, queue, scheduled_for, id, generation FROM service_task_execution WHERE status IN ('queued', 'running')
