@@ -94,7 +94,7 @@ class OwnTimeRepository:
         return target, moved
 
     async def resumable(self, ground: Ground, base: ScheduleRow, part: Part) -> tuple[list[int], list[int]]:
-        """Return the paused subscriptions of a part that may go on now, and those whose slot of today was had already."""
+        """Return which paused subscriptions may go on now, and which have had the slot of today already."""
         family = {row.id: row for row in (base, *await self.edits.own_times(base.id))}
         free: list[int] = []
         had: list[int] = []
@@ -150,7 +150,7 @@ class OwnTimeRepository:
             ground.now,
             fired=row.fired,
             overdue=due is not None and due <= ground.now,
-            daily_bars=ground.replay,
+            daily_bars=ground.daily_bars,
         )
 
 

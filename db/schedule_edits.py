@@ -13,6 +13,7 @@ from db.calendar import EXCHANGE, CalendarRepository
 from db.claims import SETTLED_CHANNEL
 from db.clock import ClockRepository
 from db.fan_outs import LAST_ID
+from db.schedule_looks import ScheduleLookRepository
 from db.schedules import ScheduleRow, ScheduleVersionRow
 from trading.calendar import Calendar, exchange_day
 from trading.definitions import COLUMNS, Definition, definition_of, read_definition
@@ -40,18 +41,16 @@ _PLAN = text(
 )
 _USED = text("SELECT EXISTS (SELECT FROM schedule_subscriptions WHERE schedule_id = :id)")
 _TAKEN = text("SELECT name FROM schedules WHERE starts_with(name, :name)")
-# In a replay bars are daily; a rehearsal has a clock of its own and live days.
-_DAILY = text("SELECT EXISTS (SELECT FROM market_clock WHERE speed IS NULL)")
 _NOTIFY = text(f"SELECT pg_notify('{SETTLED_CHANNEL}', '')")
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What an edit stands on until its transaction ends: the calendar, held, and market now. replay: of daily bars."""
+    """What an edit stands on until its transaction ends: the calendar, held, market now, and whether bars are daily."""
 
     calendar: Calendar
     now: datetime
-    replay: bool
+    daily_bars: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +88,8 @@ class ScheduleEditRepository:
         calendars = CalendarRepository(self.session)
         await calendars.hold(exchange)
         clock = await ClockRepository(self.session).read()
-        daily: bool = (await self.session.execute(_DAILY)).scalar_one()
-        return Ground(await calendars.load(exchange), clock.now, daily)
+        daily_bars = await ScheduleLookRepository(self.session).daily_bars()
+        return Ground(await calendars.load(exchange), clock.now, daily_bars)
 
     async def ground_of(self, name: str) -> Ground:
         """Return the ground of a schedule by its name; one that is not there stands on the usual exchange."""
@@ -226,13 +225,13 @@ class ScheduleEditRepository:
         return {name: [old[name], new[name]] for name in new if old[name] != new[name]}
 
     def _turn(self, ground: Ground, row: ScheduleRow, old: Definition, new: Definition) -> Turn:
-        due, is_replay = finite(row.next_due_at), ground.replay
+        due, is_daily = finite(row.next_due_at), ground.daily_bars
         if old.trigger == new.trigger or due is None or due <= ground.now or row.firing_slot is not None:
             return Turn()
         today = exchange_day(ground.now)
         # What is planned for a later day has had the slot of this one.
-        fired = bool(slots_of_day(old.trigger, ground.calendar, today, is_replay)) and exchange_day(due) > today
-        return turn(old.trigger, new.trigger, ground.calendar, ground.now, fired=fired, daily_bars=is_replay)
+        fired = bool(slots_of_day(old.trigger, ground.calendar, today, is_daily)) and exchange_day(due) > today
+        return turn(old.trigger, new.trigger, ground.calendar, ground.now, fired=fired, daily_bars=is_daily)
 
     async def _plan_changed(
         self, ground: Ground, row: ScheduleRow, day: Turn, changes: Mapping[str, list[Any]]
@@ -250,7 +249,7 @@ class ScheduleEditRepository:
     async def _plan(self, ground: Ground, row: ScheduleRow, after: datetime) -> datetime | None:
         """Give a held row its first due time after a moment."""
         try:
-            slots = firings(definition_of(row), ground.calendar, after, _FAR, ground.replay, runs=row.runs)
+            slots = firings(definition_of(row), ground.calendar, after, _FAR, ground.daily_bars, runs=row.runs)
             at = next((one.slot for one in slots if one.outcome == "fires"), None)
         except CalendarUncovered:
             at = None

@@ -62,6 +62,10 @@ _HALTS = text(
 )
 
 
+# In a replay bars are daily; a rehearsal has a clock of its own and live days.
+_DAILY = text("SELECT EXISTS (SELECT FROM market_clock WHERE speed IS NULL)")
+
+
 class ScheduleLookRepository:
     """Reads schedules for people. Under a user's scope it sees that user's subscriptions only."""
 
@@ -76,6 +80,10 @@ class ScheduleLookRepository:
         """Return a schedule by its name; None: there is none."""
         query = select(ScheduleRow).where(ScheduleRow.name == name)
         return (await self.session.execute(query)).scalar_one_or_none()
+
+    async def daily_bars(self) -> bool:
+        """Tell whether repeating triggers fire only as finely as daily bars show anything new, as in a replay."""
+        return bool((await self.session.execute(_DAILY)).scalar_one())
 
     async def counts(self) -> dict[int, int]:
         """Return how many accounts subscribe to each schedule that has any."""

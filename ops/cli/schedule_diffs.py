@@ -45,7 +45,7 @@ def diff(before: str, after: str, first: str | None, days: int, *, as_json: bool
         start = begins or ground.now
         until = start + timedelta(days=days)
         calendar = calendar_of(ground, row)
-        return old, new, compare(old.definition, new.definition, calendar, start, until, ground.replay), start
+        return old, new, compare(old.definition, new.definition, calendar, start, until, ground.daily_bars), start
 
     old, new, found, start = reading(look)
     counts = {kind: found.count(kind) for kind in ("comes", "goes", "moves")}
@@ -54,8 +54,8 @@ def diff(before: str, after: str, first: str | None, days: int, *, as_json: bool
         print_json({**told, "differences": [{"kind": one.kind, **asdict(one)} for one in found.differences]})
         return
     typer.echo(f"{old.name}: {old.definition.trigger}\n{new.name}: {new.definition.trigger}")
-    summary = ", ".join(f"{count} {kind.removesuffix('s')}" for kind, count in counts.items())
-    typer.echo(f"in {days} days from {exchange_time(start):%Y-%m-%d %H:%M} IST: {summary}, {found.same} stay")
+    summary = f"{counts['comes']} come, {counts['goes']} go, {counts['moves']} move, {found.same} stay"
+    typer.echo(f"in {days} days from {exchange_time(start):%Y-%m-%d %H:%M} IST: {summary}")
     rows = _lines(found.differences)
     print_rows("What is different (times in IST)", rows[:_MOST_LINES], empty="nothing")
     if len(rows) > _MOST_LINES:

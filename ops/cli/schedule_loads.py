@@ -57,7 +57,7 @@ async def _simulated(
     made = Simulation(first, last)
     for exchange, some in loaded.items():
         if exchange in ground.calendars:
-            made.add(simulated(some, ground.calendars[exchange], first, last, ground.replay))
+            made.add(simulated(some, ground.calendars[exchange], first, last, ground.daily_bars))
     return made, named, ground
 
 

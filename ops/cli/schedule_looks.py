@@ -30,10 +30,10 @@ _BACK = (timedelta(days=1), timedelta(days=10), timedelta(days=370))
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What looks stand on: market now, whether a replay's daily bars are played, and the calendars by exchange."""
+    """What looks stand on: market now, whether slots are those of daily bars, and the calendars by exchange."""
 
     now: datetime
-    replay: bool
+    daily_bars: bool
     calendars: Mapping[str, Calendar]
 
 
@@ -41,7 +41,7 @@ async def ground_of(session: AsyncSession) -> Ground:
     """Return the ground of looks in a transaction. Raises LookupError without a calendar."""
     clock, calendars = await ClockRepository(session).read(), CalendarRepository(session)
     known = {name: await calendars.load(name) for name in await calendars.exchanges()}
-    return Ground(clock.now, clock.replay, known)
+    return Ground(clock.now, await ScheduleLookRepository(session).daily_bars(), known)
 
 
 async def find(session: AsyncSession, name: str) -> ScheduleRow:
@@ -80,7 +80,7 @@ def next_slots(row: ScheduleRow, ground: Ground, most: int) -> list[datetime]:
         return []
     after = ground.now if due is None else due - timedelta(microseconds=1)
     try:
-        found = firings(definition, calendar, after, ground.now + FAR, ground.replay, runs=row.runs)
+        found = firings(definition, calendar, after, ground.now + FAR, ground.daily_bars, runs=row.runs)
         return list(islice((one.slot for one in found if one.outcome == "fires"), most))
     except CalendarUncovered:
         return []
@@ -189,7 +189,7 @@ def _facts(row: ScheduleRow, ground: Ground, counts: Mapping[int, int]) -> dict[
     definition, calendar = definition_or_none(row), ground.calendars.get(row.exchange)
     last = None
     if definition is not None and calendar is not None:
-        last = latest_slot(definition, calendar, ground.now, ground.replay)
+        last = latest_slot(definition, calendar, ground.now, ground.daily_bars)
     return {
         "id": row.id,
         "name": row.name,
@@ -210,7 +210,7 @@ def _facts(row: ScheduleRow, ground: Ground, counts: Mapping[int, int]) -> dict[
         "runs": row.runs,
         "version": row.version,
         "enabled": row.enabled,
-        "next_due_at": finite(row.next_due_at) if row.enabled else None,
+        "next_due_at": next(iter(next_slots(row, ground, 1)), None),
         "last_slot": last,
         "subscribers": counts.get(row.id, 0) if row.scope == "account" else None,
         "unreadable": definition is None,

@@ -112,7 +112,7 @@ async def _parts(session: AsyncSession, user_id: int) -> tuple[dict[int, list[Pa
     stopped = None
     if not service.service_running:
         since = f" since {said(service.stopped_at)} IST" if service.stopped_at is not None else ""
-        stopped = f"the service is stopped{since}: `muhurat users start`"
+        stopped = f"the service is stopped{since}"
     lives = bool(await OverviewRepository(session, user_id).live_orders())
     return parts, stopped, lives
 
@@ -134,7 +134,7 @@ def _told(
     after = begins - timedelta(microseconds=1)
     for exchange, watched in scene.watched.items():
         calendar = scene.ground.calendars[exchange]
-        found += islice(outlook(watched, calendar, after, until, scene.ground.replay), most)
+        found += islice(outlook(watched, calendar, after, until, scene.ground.daily_bars), most)
     found = sorted(found, key=lambda one: one.slot)[:most]
     shown_until = ends or (found[-1].slot if found else begins + FAR)
     for exchange, watched in scene.watched.items():

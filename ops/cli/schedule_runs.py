@@ -56,7 +56,7 @@ async def _make(database: Database, name: str, user: str | None, actor: str) -> 
         user_id = await user_named(LookupRepository(session), user) if user is not None else None
         if user_id is not None and row.scope == "shared":
             raise typer.BadParameter(f"{name!r} is for nobody in particular: leave --user out")
-        wanted = wish(definition_of(row), calendar_of(ground, row), ground.now, ground.replay)
+        wanted = wish(definition_of(row), calendar_of(ground, row), ground.now, ground.daily_bars)
         runs = ManualRunRepository(session)
         run = _run(row, wanted, ground.now, await runs.number())
         facts = {"schedule": name, "subject": run.subject, "as_of": wanted.as_of.isoformat()}

@@ -104,14 +104,15 @@ def _cell(stack: Sequence[tuple[int, str]], base: int) -> tuple[str, str]:
 
 
 def _hours(moments: Sequence[datetime]) -> Text:
-    """Return the axis of time: a clock time wherever an hour begins and there is room."""
+    """Return the axis of time: clock times, as many as there is room for, at equal distances."""
     line = [" "] * (len(moments) + len("00:00"))
-    free = 0
-    for number, at in enumerate(moments):
-        if number >= free and (number == 0 or at.hour != moments[number - 1].hour):
-            label = f"{at:%H:00}" if number else f"{at:%H:%M}"
-            line[number : number + len(label)] = label
-            free = number + len(label) + 2
+    begun = [number for number, at in enumerate(moments) if number and at.hour != moments[number - 1].hour]
+    wide = (begun[-1] - begun[0]) / (len(begun) - 1) if len(begun) > 1 else len(moments)
+    every = next((hours for hours in (1, 2, 3, 6, 12) if hours * wide >= len("00:00") + 2), 24)
+    for number in begun:
+        if moments[number].hour % every == 0:
+            line[number : number + len("00:00")] = f"{moments[number]:%H:00}"
+    line[: len("00:00")] = f"{moments[0]:%H:%M}" if begun and begun[0] > len("00:00") else line[: len("00:00")]
     return Text(" " * (_AXIS + 1) + "".join(line).rstrip(), style="dim")
 
 
