@@ -42,6 +42,12 @@ from tests.db.halt_plan_cases import OF_HALTS, SMALL_OF_HALTS
 from tests.db.import_plan_cases import OF_BATCHES, OF_IMPORTS
 from tests.db.inspection_plan_cases import OF_INSPECTIONS, SMALL_OF_INSPECTIONS
 from tests.db.queue_plan_cases import OF_QUEUE, SMALL_OF_QUEUE
+from tests.db.schedule_plan_cases import (
+    OF_SCHEDULES,
+    OF_SCHEDULES_OF_A_USER,
+    SMALL_OF_SCHEDULES,
+    WHOLE_OF_SCHEDULES,
+)
 from tests.db.service_plan_cases import OF_SERVICES, SMALL_OF_SERVICES
 from trading.bars import Bar
 from trading.books import day_books
@@ -124,7 +130,7 @@ async def _pages(session: AsyncSession) -> None:
 
 
 # Repository.method -> its call. Those of a user run in the user's scope, the others in the system's.
-OF_A_USER: dict[str, Call] = {
+OF_A_USER: dict[str, Call] = OF_SCHEDULES_OF_A_USER | {
     "AccountRepository.book": lambda s: AccountRepository(s).book(
         USER, ACCOUNT, _AT, [CashMovement("charges", Decimal(-1), "n")]
     ),
@@ -210,7 +216,7 @@ OF_A_USER: dict[str, Call] = {
     "UserTradingConfigRepository.versions": lambda s: UserTradingConfigRepository(s).versions(USER),
 }
 
-_ELSEWHERE = OF_HALTS | OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE | OF_SERVICES
+_ELSEWHERE = OF_HALTS | OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE | OF_SCHEDULES | OF_SERVICES
 OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "AccountRepository.find": lambda s: AccountRepository(s).find(ACCOUNT),
     "AuditLogRepository.newest": lambda s: AuditLogRepository(s).newest(20),
@@ -279,7 +285,9 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
 }
 
 # Of these, every statement reads tables that stay small.
-_SMALL_ELSEWHERE = OF_BATCHES | SMALL_OF_HALTS | SMALL_OF_INSPECTIONS | SMALL_OF_QUEUE | SMALL_OF_SERVICES
+_SMALL_ELSEWHERE = (
+    OF_BATCHES | SMALL_OF_HALTS | SMALL_OF_INSPECTIONS | SMALL_OF_QUEUE | SMALL_OF_SCHEDULES | SMALL_OF_SERVICES
+)
 SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "CalendarRepository.days": "a row a holiday",
     "ArtifactRepository": "a row a model, found by its hash",
@@ -328,7 +336,7 @@ SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
 }
 
 # These are meant to read most of a large table.
-WHOLE: dict[str, str] = {
+WHOLE: dict[str, str] = WHOLE_OF_SCHEDULES | {
     "BarRepository.after": "the bars of a span of days of every symbol, for outcomes to learn from",
     "BarRepository.history": "the bars of every symbol, for the analysis of the whole market",
     "BarRepository.stale": "a year of bars of every symbol, for an operator",
