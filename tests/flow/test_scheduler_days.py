@@ -4,16 +4,24 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import partial
 
 import pytest
+from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from config.servers import ServerUrls
 from db.calendar import CalendarRepository
+from db.claims import SETTLED_CHANNEL
+from db.clock import ClockRepository
+from db.partitions import PartitionRepository
 from db.transaction import Database
 from db.users import UserRepository
-from tests.flow.simulation import Days, days_from
-from tests.people import Person, person
+from ops.doctor import examine
+from tests.flow.simulation import Days, days_from, scheduling
+from tests.people import Person, person, scalar
 from tests.services import switched
+from tests.waiting import until
 from trading.calendar_file import read_calendar
 from trading.config import DEFAULTS
 from worker.bells.ringing import Bells
@@ -160,3 +168,58 @@ async def _hold(days: Days, found: Counter[Slot]) -> None:
     assert [tuple(row) for row in await days.rows("SELECT DISTINCT status FROM service_task_execution")] == [
         ("success",)
     ]
+
+
+# The calendar that comes with the code ends with 2026.
+EVE = datetime(2026, 12, 31, 23, 45, tzinfo=IST)
+PLANS = "SELECT DISTINCT task_name FROM schedules WHERE enabled AND next_due_at < 'infinity' ORDER BY 1"
+MADE = "SELECT task_name, count(*) AS times FROM service_task_execution GROUP BY 1"
+
+
+async def test_the_year_after_the_calendar_trades_nothing_tidies_up_each_night_and_is_told_of(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    who = await person(database)
+    days = Days(database)
+    await stand_at(database, EVE)
+    async with database.transaction(None) as session:
+        await PartitionRepository(session).make(date(2026, 12, 1), date(2027, 1, 31))
+    with capture_logs() as lines:
+        async with scheduling(database, urls, bells):
+            await until(
+                lambda: scalar(database, "SELECT bool_and(next_due_at IS NOT NULL) FROM schedules WHERE enabled")
+            )
+            assert [row[0] for row in await days.rows(PLANS)] == sorted(NIGHTLY)
+            for night in range(1, 8):
+                # From Friday to Thursday: what a session would bring is due before the next night.
+                await stand_at(database, datetime(2027, 1, night, 2, 0, 1, tzinfo=IST))
+                await until(partial(_all_done, days, night))
+    (told,) = [line for line in lines if line["event"] == "calendar_ends"]
+    assert (told["log_level"], told["last"]) == ("warning", "2026-12-31")
+    assert told["cure"].endswith("and then nothing trades; load the next list with `muhurat calendar import FILE`")
+    assert [row[0] for row in await days.rows(PLANS)] == sorted(NIGHTLY)
+    await switched(database, who, running=False)
+    refused = await start_service(database, who.user_id, "ravi")
+    assert [one.what for one in refused.missing] == ["calendar"]
+
+
+async def test_without_data_for_today_a_doctor_fails_and_names_the_cure(
+    database: Database, urls: ServerUrls, fortnight: None
+) -> None:
+    checks = {one.name: one for one in await examine(database, urls, lambda: datetime.now(UTC))}  # noqa: TID251
+    assert checks["calendar"].state == "failed"
+    assert (
+        "ended on 2024-03-31: nothing trades; load the next list with `muhurat calendar import FILE`"
+        in checks["calendar"].said
+    )
+
+
+async def _all_done(days: Days, nights: int) -> bool:
+    return {row.task_name: row.times for row in await days.rows(MADE)} == dict.fromkeys(NIGHTLY, nights)
+
+
+async def stand_at(database: Database, moment: datetime) -> None:
+    """Let market time stand at a moment as on a live day: nobody moves it when all is done."""
+    async with database.transaction(None) as session:
+        await ClockRepository(session).rehearse(moment, moment, 1.0)
+        await session.execute(text(f"NOTIFY {SETTLED_CHANNEL}"))
