@@ -12,6 +12,7 @@ from sqlalchemy import text
 from config.servers import ServerUrls
 from db.calendar import CalendarRepository
 from db.transaction import Database
+from ops.doctor import _calendar
 from tests.ops.cli_runs import Commands
 from tests.people import replay_from, scalar, set_clock
 from trading.calendar_file import named_days, read_calendar
@@ -250,3 +251,30 @@ async def test_days_beyond_the_calendar_are_refused_for_that(
 async def test_a_span_that_only_says_its_end_begins_with_that_year(database: Database, muhurat: Commands) -> None:
     found = await muhurat.json("calendar", "show", "--to", "2024-02-01")
     assert (found["from"], found["to"]) == ("2024-01-01", "2024-02-01")
+
+
+async def test_the_status_and_the_doctor_warn_before_the_calendar_ends(database: Database, muhurat: Commands) -> None:
+    await replay_from(database, datetime(2026, 11, 25, 5, tzinfo=UTC))
+    assert (await muhurat.json("status"))["calendar_warning"] is None
+    await set_clock(database, datetime(2026, 12, 21, 5, tzinfo=UTC))
+    warning = "the calendar of NSE ends on 2026-12-31, in 10 days, and then nothing trades"
+    assert warning in (await muhurat.json("status"))["calendar_warning"]
+    assert warning in await muhurat("status")
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE market_calendars SET last_day = now()::date + 10"))
+        await session.execute(text("DELETE FROM market_sessions WHERE day > now()::date + 10"))
+        (found,) = await _calendar(session)
+        await session.rollback()
+    assert (found.state, "in 10 days" in found.said) == ("warning", True)
+
+
+async def test_the_doctor_finds_hours_that_somebody_put_into_each_other(database: Database) -> None:
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE market_calendars SET last_day = now()::date + 60"))
+        await session.execute(text("DELETE FROM market_sessions WHERE day > now()::date + 60"))
+        (sound,) = await _calendar(session)
+        await session.execute(text("UPDATE market_hours SET closes = '09:20' WHERE phase = 'preopen'"))
+        (broken,) = await _calendar(session)
+        await session.rollback()
+    assert sound.state == "ok"
+    assert (broken.state, "continuous begins 09:15, pre-open ends 09:20" in broken.said) == ("failed", True)
