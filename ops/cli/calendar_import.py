@@ -32,6 +32,7 @@ from trading.errors import BadDefinition, BadTrigger
 AHEAD = timedelta(days=30)
 # What one command tells of a schedule's slots; of more it tells how many there are.
 MOST_SLOTS = 5
+FAILED = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class _Ground:
 
 
 def bring_in(asked: Asked) -> None:
-    """Show what a file changes and store it. Raises BadCalendar, typer.BadParameter, typer.Abort on a no."""
+    """Show what a file changes and store it. Raises BadCalendar, typer.BadParameter, typer.Exit on a no."""
     text = text_of(asked.file)
     new = read_calendar(text)
     if new.exchange != asked.exchange:
@@ -151,9 +152,11 @@ def _tell_dry(preview: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _confirm(asked: Asked, preview: dict[str, Any]) -> None:
-    """Ask before anything changes. Raises typer.BadParameter where nobody can be asked, typer.Abort on a no."""
+    """Ask before anything changes. Raises typer.BadParameter where nobody can be asked, typer.Exit on a no."""
     if asked.yes or preview["is_same"]:
         return
     if asked.as_json or not sys.stdin.isatty():
         raise typer.BadParameter(f"{asked.file} changes the calendar: give --yes to take it, or --dry-run to see")
-    typer.confirm("Take this calendar?", abort=True, err=True)
+    if not typer.confirm("Take this calendar?", err=True):
+        typer.echo("nothing was done", err=True)
+        raise typer.Exit(FAILED)

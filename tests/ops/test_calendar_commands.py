@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from importlib.resources import files
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from tests.people import replay_from, scalar, set_clock
 from trading.calendar_file import named_days, read_calendar
 
 HOURS = "# hours: post-close all 15:50-16:00 from 2026-08-03 source NSE, closing auction session from 2026-08-03\n"
+COUNTED = "SELECT count(*) FROM market_sessions"
 STORED = "SELECT md5(string_agg(s::text, '' ORDER BY day)) || max(loaded_at) FROM market_sessions s, market_calendars"
 
 
@@ -119,6 +121,25 @@ async def test_without_a_terminal_a_change_needs_a_yes(database: Database, muhur
     said = await muhurat("calendar", "import", str(shipped), "--as", "ravi", code=2)
     assert "give --yes to take it, or --dry-run to see" in said
     assert await scalar(database, STORED) == before
+
+
+class _Terminal(StringIO):
+    """A terminal at which somebody types."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "code", "added"), [("n\n", 1, 0), ("y\n", 0, 1)])
+async def test_at_a_terminal_the_change_is_asked_for(
+    database: Database, muhurat: Commands, shipped: Path, restored: None, typed: str, code: int, added: int
+) -> None:
+    before = await scalar(database, COUNTED)
+    _shipped_to(shipped, "2025-10-22,holiday,,,Diwali Balipratipada,exchange_calendars 4.13.2 XBOM\n")
+    muhurat.patch.setattr("sys.stdin", _Terminal(typed))
+    await muhurat("calendar", "import", str(shipped), "--as", "ravi", code=code)
+    assert isinstance(before, int)
+    assert await scalar(database, COUNTED) == before + added
 
 
 async def test_hours_that_change_plan_nothing_else_and_are_told_by_day(

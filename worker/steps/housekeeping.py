@@ -12,13 +12,12 @@ from db.notifications import Notice
 from db.partitions import PartitionRepository
 from db.users import UserRepository
 from trading.calendar import Calendar, exchange_day
+from trading.coverage import COVERAGE_AHEAD
 from worker.outcome import Json, Outcome, done
 from worker.resources import Resources
 from worker.steps.notices import tell
 
 PARTITIONS_AHEAD_DAYS = 35
-# Outside of the calendar nothing trades: so long before its end somebody has to load the next list.
-CALENDAR_AHEAD = timedelta(days=30)
 CALENDAR_URGENT = timedelta(days=7)
 
 log = structlog.get_logger(__name__)
@@ -35,7 +34,7 @@ async def housekeeping(resources: Resources, execution: Execution) -> Outcome:
     left = calendar.last - today
     for one in findings:
         log.error("invariant_broken", invariant=one.name, rows_found=one.count, first=_plain(one)["first"])
-    if left < CALENDAR_AHEAD:
+    if left < COVERAGE_AHEAD:
         log.warning("calendar_ends", last_day=calendar.last, days_left=left.days)
     async with resources.database.transaction(None) as session:
         await ServiceTaskRepository(session).fence(execution)
@@ -55,7 +54,7 @@ def _notices(user_id: int, findings: Sequence[Finding], calendar: Calendar, toda
     """Return what an administrator is told; each thing once a day, as long as it is so."""
     notices = [_broken(user_id, one, today) for one in findings]
     left = calendar.last - today
-    if left < CALENDAR_AHEAD:
+    if left < COVERAGE_AHEAD:
         message = (
             f"The calendar of {calendar.exchange} ends on {calendar.last}, {left.days} days from now, and then "
             "nothing trades: load the exchange's next list with `muhurat calendar import`"
