@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.schedule_edits import Check, Ground, ScheduleEditRepository, finite
+from db.schedule_edits import Ground, ScheduleEditRepository, finite
 from db.schedules import ScheduleRow
 from db.subscriptions import Part
 from trading.calendar import exchange_day, exchange_time, ist
@@ -76,7 +76,7 @@ class OwnTimeRepository:
         self.edits = ScheduleEditRepository(session)
 
     async def choose(
-        self, ground: Ground, base: ScheduleRow, user_id: int, trigger: str | None, by: str, check: Check
+        self, ground: Ground, base: ScheduleRow, user_id: int, trigger: str | None, by: str
     ) -> tuple[ScheduleRow, list[Moved]]:
         """Let a schedule fire for a user by an own time; None: by its own again.
 
@@ -84,7 +84,7 @@ class OwnTimeRepository:
         schedule that fires from now on and the subscriptions that moved. Raises BadDefinition, BadTrigger, and
         FiringError while one of the two is being fired.
         """
-        target = base if trigger is None else await self.edits.own_time(ground, base, trigger, by, check)
+        target = base if trigger is None else await self.edits.own_time(ground, base, trigger, by)
         family = {row.id: row for row in (base, *await self.edits.own_times(base.id))}
         rows = await self._rows(ground, base, list(family), Part(user_id, base.id))
         leaving = [row for row in rows if row.schedule_id != target.id]

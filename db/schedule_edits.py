@@ -1,6 +1,6 @@
 """What people change of schedules: every edit is checked, kept as a version, audited and planned anew at once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, UTC, datetime
 from typing import Any
@@ -16,14 +16,11 @@ from db.fan_outs import LAST_ID
 from db.schedule_looks import ScheduleLookRepository
 from db.schedules import ScheduleRow, ScheduleVersionRow
 from trading.calendar import Calendar, exchange_day
-from trading.definitions import COLUMNS, Definition, definition_of, read_definition
+from trading.definitions import COLUMNS, LONGEST_NAME, Definition, check, definition_of, read_definition
 from trading.errors import BadDefinition, BadTrigger, CalendarUncovered
 from trading.firings import firings
 from trading.own_times import Turn, slots_of_day, turn
 from trading.triggers import parse_trigger
-
-Check = Callable[[Definition, Calendar], None]
-"""Raises BadDefinition for a definition that makes no sense; which tasks there are is not known here."""
 
 # Another task, scope or condition is another schedule.
 FIXED = ("name", "task_name", "scope", "condition", "exchange")
@@ -31,7 +28,6 @@ POLICIES = tuple(column for column in COLUMNS if column not in {*FIXED, "trigger
 _SPANS = ("starts_at", "ends_at", "max_runs")
 
 _SEEDED_BY = "seed"
-_LONGEST_NAME = 64
 # Later than any slot; only the first one is asked for.
 _FAR = datetime(2199, 12, 31, tzinfo=UTC)
 
@@ -106,19 +102,15 @@ class ScheduleEditRepository:
         query = select(ScheduleRow).where(ScheduleRow.id == schedule_id).with_for_update()
         return (await self.session.execute(query)).scalar_one()
 
-    async def add(
-        self, ground: Ground, columns: Mapping[str, Any], by: str, check: Check, description: str | None = None
-    ) -> Edited:
+    async def add(self, ground: Ground, columns: Mapping[str, Any], by: str, description: str | None = None) -> Edited:
         """Store a new schedule. Raises BadDefinition and BadTrigger."""
         definition = read_definition(columns)
-        if len(definition.name) > _LONGEST_NAME:
-            raise BadDefinition("name", definition.name, f"at most {_LONGEST_NAME} characters", definition.task_name)
-        check(definition, ground.calendar)
+        check(definition, ground.calendar, ground.now)
         if await self.hold(definition.name) is not None:
             raise BadDefinition("name", definition.name, "there is one of that name", f"{definition.name} 2"[:64])
         return await self._store(ground, definition, by, description)
 
-    async def own_time(self, ground: Ground, base: ScheduleRow, trigger: str, by: str, check: Check) -> ScheduleRow:
+    async def own_time(self, ground: Ground, base: ScheduleRow, trigger: str, by: str) -> ScheduleRow:
         """Return the schedule that fires as another one does at an own time; it is made if nobody had that time yet.
 
         base: held, so that of two who choose the same time at once the second finds what the first one made. Raises
@@ -127,7 +119,7 @@ class ScheduleEditRepository:
         wanted = str(parse_trigger(trigger))
         if wanted == base.trigger:
             return base
-        check(read_definition({**_columns(base), "trigger": wanted}), ground.calendar)
+        check(read_definition({**_columns(base), "trigger": wanted}), ground.calendar, ground.now)
         for own in await self.own_times(base.id):
             if own.trigger == wanted:
                 if not own.enabled and base.enabled:
@@ -143,27 +135,14 @@ class ScheduleEditRepository:
         query = select(ScheduleRow).where(ScheduleRow.base_id == base_id).order_by(ScheduleRow.id).with_for_update()
         return list((await self.session.execute(query)).scalars())
 
-    async def change(
-        self, ground: Ground, row: ScheduleRow, wanted: Mapping[str, Any], by: str, check: Check
-    ) -> Edited:
+    async def change(self, ground: Ground, row: ScheduleRow, wanted: Mapping[str, Any], by: str) -> Edited:
         """Change columns of a held schedule; nothing is stored if they are as they were.
 
         Policies go for the own times of its users too. Raises BadDefinition and BadTrigger.
         """
         after = read_definition({**_columns(row), **wanted})
-        check(after, ground.calendar)
-        old = _definition(row)
-        if after == old:
-            return Edited(row.id, row.name, row.version, finite(row.next_due_at), firing_slot=row.firing_slot)
-        day = self._turn(ground, row, old, after) if old is not None and row.enabled else Turn()
-        changes = await self._write(row, after, by)
-        at = await self._plan_changed(ground, row, day, changes)
-        passed_on = 0
-        for own in await self.own_times(row.id):
-            policies = {name: getattr(row, name) for name in POLICIES}
-            passed_on += bool((await self.change(ground, own, policies, by, _trust)).changes)
-        await self._tell(by, "update", row, changes)
-        return Edited(row.id, row.name, row.version, at, changes, row.firing_slot, day, passed_on)
+        check(after, ground.calendar, ground.now)
+        return await self._change(ground, row, after, by)
 
     async def switch(self, ground: Ground, row: ScheduleRow, on: bool, by: str) -> Edited:
         """Switch a held schedule on or off, and with it the own times of its users.
@@ -198,6 +177,20 @@ class ScheduleEditRepository:
         """Return what was kept of a schedule's versions, newest first; nothing before its first edit."""
         query = select(ScheduleVersionRow).where(ScheduleVersionRow.schedule_id == schedule_id)
         return list((await self.session.execute(query.order_by(ScheduleVersionRow.version.desc()))).scalars())
+
+    async def _change(self, ground: Ground, row: ScheduleRow, after: Definition, by: str) -> Edited:
+        old = _definition(row)
+        if after == old:
+            return Edited(row.id, row.name, row.version, finite(row.next_due_at), firing_slot=row.firing_slot)
+        day = self._turn(ground, row, old, after) if old is not None and row.enabled else Turn()
+        changes = await self._write(row, after, by)
+        at = await self._plan_changed(ground, row, day, changes)
+        passed_on = 0
+        for own in await self.own_times(row.id):
+            wanted = read_definition({**_columns(own), **{name: getattr(row, name) for name in POLICIES}})
+            passed_on += bool((await self._change(ground, own, wanted, by)).changes)
+        await self._tell(by, "update", row, changes)
+        return Edited(row.id, row.name, row.version, at, changes, row.firing_slot, day, passed_on)
 
     async def _store(
         self, ground: Ground, new: Definition, by: str, description: str | None, base_id: int | None = None
@@ -282,9 +275,9 @@ class ScheduleEditRepository:
         return used
 
     async def _free_name(self, wanted: str) -> str:
-        taken = set((await self.session.execute(_TAKEN, {"name": wanted[: _LONGEST_NAME - 8]})).scalars())
-        names = (wanted, *(f"{wanted[: _LONGEST_NAME - 8]} ({number})" for number in range(2, 1000)))
-        return next(name for name in names if len(name) <= _LONGEST_NAME and name not in taken)
+        taken = set((await self.session.execute(_TAKEN, {"name": wanted[: LONGEST_NAME - 8]})).scalars())
+        names = (wanted, *(f"{wanted[: LONGEST_NAME - 8]} ({number})" for number in range(2, 1000)))
+        return next(name for name in names if len(name) <= LONGEST_NAME and name not in taken)
 
     async def _tell(self, by: str, action: str, row: ScheduleRow, changes: Mapping[str, list[Any]]) -> None:
         await AuditLogRepository(self.session).record(
@@ -321,7 +314,3 @@ def _definition(row: ScheduleRow) -> Definition | None:
         return definition_of(row)
     except (BadTrigger, BadDefinition):
         return None
-
-
-def _trust(_definition: Definition, _calendar: Calendar) -> None:
-    """Check nothing: the policies were checked with the schedule they come from."""

@@ -54,7 +54,7 @@ def turn(
     return Turn(joins=slot) if slot <= now and was_to_come else Turn()
 
 
-def slots_of_day(trigger: Trigger, calendar: Calendar, day: date, daily_bars: bool) -> list[datetime]:
+def slots_of_day(trigger: Trigger, calendar: Calendar, day: date, daily_bars: bool = False) -> list[datetime]:
     """Return a trigger's slots of an exchange day, two at most."""
     begins, ends = ist(day, time()), ist(day + _DAY, time())
     try:

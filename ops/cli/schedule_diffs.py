@@ -17,10 +17,9 @@ from ops.cli.schedule_looks import Ground, ground_of
 from ops.cli.schedule_previews import calendar_of
 from ops.cli.schedule_work import no_schedule
 from ops.cli.tables import print_json, print_rows
-from ops.schedules.checking import check_schedule
 from ops.schedules.differences import Comparison, Difference, compare
 from trading.calendar import exchange_time
-from trading.definitions import Definition, definition_of, read_definition
+from trading.definitions import Definition, check, definition_of, read_definition
 from trading.triggers import parse_trigger
 
 # More differences of one kind on a day become one line.
@@ -94,7 +93,7 @@ async def _other(session: AsyncSession, row: ScheduleRow, old: _Side, word: str,
     if found is not None:
         return found[1]
     proposed = replace(old.definition, trigger=parse_trigger(word))
-    check_schedule(proposed, calendar_of(ground, row))
+    check(proposed, calendar_of(ground, row), ground.now)
     return _Side("proposed", proposed)
 
 

@@ -22,10 +22,9 @@ from ops.cli.reach import with_database
 from ops.cli.schedule_looks import FAR, Ground, definition_or_none, find, ground_of
 from ops.cli.status import user_named
 from ops.cli.tables import console, print_json, print_rows, said
-from ops.schedules.closed import Gap, closed_days
+from ops.schedules.closed import Silence, silences
 from ops.schedules.outlook import Coming, Halting, Outcome, Part, Watched, outlook
 from trading.calendar import Calendar, exchange_day, exchange_time
-from trading.calendar_file import NamedDay
 
 _NEXT = 20
 _MOST = 100_000
@@ -40,7 +39,7 @@ class _Scene:
 
     ground: Ground
     watched: Mapping[str, Sequence[Watched]]
-    named: Mapping[str, Mapping[date, NamedDay]]
+    named: Mapping[str, Mapping[date, str]]
     standing: Sequence[str]
 
 
@@ -73,7 +72,10 @@ async def _scene(database: Database, user: str | None, schedule: str | None) -> 
         ground, calendars = await ground_of(session), CalendarRepository(session)
         rows = [await find(session, schedule)] if schedule is not None else await ScheduleLookRepository(session).all()
         watched, standing = await _watched(session, rows, user_id)
-        named = {name: await calendars.days(one.first, one.last, name) for name, one in ground.calendars.items()}
+        named: dict[str, dict[date, str]] = {}
+        for name, one in ground.calendars.items():
+            days = await calendars.days(one.first, one.last, name)
+            named[name] = {day.day: day.name for day in days.values() if day.kind == "holiday"}
     return _Scene(ground, watched, named, standing)
 
 
@@ -124,11 +126,9 @@ def _halting(row: Any) -> Halting:
     return Halting(told, row.task_name, row.account_id, row.until)
 
 
-def _told(
-    scene: _Scene, begins: datetime, ends: datetime | None, most: int
-) -> tuple[list[Coming], list[tuple[str, Gap]]]:
+def _told(scene: _Scene, begins: datetime, ends: datetime | None, most: int) -> tuple[list[Coming], list[Silence]]:
     found: list[Coming] = []
-    gaps: list[tuple[str, Gap]] = []
+    gaps: list[Silence] = []
     until = ends or begins + _ENDLESS
     # With the slot that begins the span.
     after = begins - timedelta(microseconds=1)
@@ -138,9 +138,8 @@ def _told(
     found = sorted(found, key=lambda one: one.slot)[:most]
     shown_until = ends or (found[-1].slot if found else begins + FAR)
     for exchange, watched in scene.watched.items():
-        if watched:
-            days = closed_days(scene.ground.calendars[exchange], scene.named[exchange], begins, shown_until)
-            gaps += [(exchange, gap) for gap in days]
+        calendar, names = scene.ground.calendars[exchange], scene.named[exchange]
+        gaps += silences([one.definition for one in watched if one.enabled], calendar, names, begins, shown_until)
     return found, gaps
 
 
@@ -150,7 +149,7 @@ def _as_json(
     begins: datetime,
     ends: datetime | None,
     found: Sequence[Coming],
-    gaps: Sequence[tuple[str, Gap]],
+    gaps: Sequence[Silence],
 ) -> dict[str, Any]:
     return {
         "user": user,
@@ -159,18 +158,16 @@ def _as_json(
         "to": ends,
         "standing": scene.standing,
         "slots": [asdict(one) for one in found],
-        "gaps": [{"exchange": exchange, **asdict(gap)} for exchange, gap in gaps],
+        "gaps": [asdict(gap) for gap in gaps],
     }
 
 
-def _show(
-    scene: _Scene, user: str | None, begins: datetime, found: Sequence[Coming], gaps: Sequence[tuple[str, Gap]]
-) -> None:
+def _show(scene: _Scene, user: str | None, begins: datetime, found: Sequence[Coming], gaps: Sequence[Silence]) -> None:
     out = console()
     for line in scene.standing:
         out.print(f"stands: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     rows: list[dict[str, Any]] = []
-    closed = [(gap.first, gap) for _, gap in gaps]
+    closed = [(gap.first, gap) for gap in gaps]
     for day, slots in groupby(found, key=lambda one: exchange_day(one.slot)):
         while closed and closed[0][0] <= day:
             rows.append(_gap_line(closed.pop(0)[1]))
@@ -206,13 +203,10 @@ def _line(slots: Sequence[Coming]) -> dict[str, Any]:
     return {"day": day, "at": at, "schedule": one.schedule, "task": one.task, "what": what, "why": one.why}
 
 
-def _gap_line(gap: Gap) -> dict[str, Any]:
-    days = f"{gap.first:%a %Y-%m-%d}"
-    if gap.last is None:
-        days = f"from {days}"
-    elif gap.last != gap.first:
-        days += f" to {gap.last:%a %m-%d}"
-    return {"day": days, "at": None, "schedule": None, "task": None, "what": "no session", "why": gap.reason}
+def _gap_line(gap: Silence) -> dict[str, Any]:
+    days = f"{gap.first:%a %Y-%m-%d}" + (f" to {gap.last:%a %m-%d}" if gap.last != gap.first else "")
+    return {"day": days, "at": None, "schedule": ", ".join(gap.schedules) or None, "task": None, "what": "silent",
+            "why": gap.reason}  # fmt: skip
 
 
 def calendar_of(ground: Ground, row: ScheduleRow) -> Calendar:

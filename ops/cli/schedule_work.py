@@ -14,7 +14,6 @@ from db.subscriptions import SubscriptionRepository
 from db.transaction import Database
 from ops.cli.reach import changing, with_database
 from ops.cli.tables import print_json
-from ops.schedules.checking import check_schedule
 from trading.calendar import exchange_time
 from trading.own_times import Turn
 
@@ -30,7 +29,7 @@ def add(columns: Mapping[str, Any], description: str | None, as_: str | None, *,
     async def work(session: AsyncSession, actor: str) -> Edited:
         edits = ScheduleEditRepository(session)
         ground = await edits.ground(str(columns["exchange"]))
-        return await edits.add(ground, columns, actor, check_schedule, description)
+        return await edits.add(ground, columns, actor, description)
 
     done = changing(as_, work)
     subscribed = with_database(lambda database: _subscribe_everyone(database, done.id)) if everyone else None
@@ -46,7 +45,7 @@ def edit(name: str, wanted: Mapping[str, Any], as_: str | None, *, as_json: bool
     async def work(session: AsyncSession, actor: str) -> Edited:
         edits = ScheduleEditRepository(session)
         ground = await edits.ground_of(name)
-        return await edits.change(ground, await held(edits, name), wanted, actor, check_schedule)
+        return await edits.change(ground, await held(edits, name), wanted, actor)
 
     done = changing(as_, work)
     _tell(done, "changed" if done.changes else "as it was", {}, as_json=as_json)

@@ -26,7 +26,6 @@ from ops.cli.schedule_looks import find
 from ops.cli.schedule_work import said_moment, said_turn
 from ops.cli.status import user_named
 from ops.cli.tables import print_json, print_rows
-from ops.schedules.checking import check_schedule
 from scheduler.planning import plan
 from trading.calendar import exchange_day, ist
 from worker.messages import TASKS
@@ -128,7 +127,7 @@ def choose(user: str, schedule: str, trigger: str | None, as_: str | None, *, as
     async def work(session: AsyncSession, actor: str) -> dict[str, Any]:
         part = await _hold(session, user, schedule, None)
         rows = OwnTimeRepository(session)
-        target, moved = await rows.choose(part.ground, part.base, part.part.user_id, trigger, actor, check_schedule)
+        target, moved = await rows.choose(part.ground, part.base, part.part.user_id, trigger, actor)
         made = await _make_up(session, part, target, moved)
         facts = {"trigger": target.trigger, "joins": target.name, "subscriptions": [one.id for one in moved]}
         await _audit(session, actor, "override", part, facts)

@@ -18,6 +18,8 @@ _LONGEST_DAY = timedelta(hours=36)
 # Cold to hot; the characters tell it where there are no colours.
 _HEAT = (("·", "#3d405b"), ("░", "#277da1"), ("▒", "#43aa8b"), ("▓", "#f9c74f"), ("█", "#f94144"))
 _MOST_DAYS = 62
+# Room for a day in quarters of an hour, and for its name.
+_WIDE = 140
 _DAY = timedelta(days=1)
 
 
@@ -121,7 +123,7 @@ def _map(made: Simulation, width: int, named: Mapping[date, str]) -> list[Text]:
     by_day: dict[date, dict[datetime, int]] = {}
     for minute, queues in made.minutes.items():
         by_day.setdefault(exchange_day(minute), {})[minute] = queues.total()
-    columns = 48 if width < 110 else 96
+    columns = 48 if width < _WIDE else 96
     top = made.peak[1] if made.peak is not None else 0
     first, last = exchange_day(made.first), exchange_day(made.last - timedelta(microseconds=1))
     days = [first + number * _DAY for number in range((last - first).days + 1)]

@@ -1,53 +1,44 @@
-"""The days on which nothing fires that goes by sessions, and why. Pure."""
+"""The days on which schedules that go by sessions are silent, and why. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
-from trading.calendar import Calendar, exchange_day
-from trading.calendar_file import NamedDay
+from trading.calendar import Calendar
+from trading.definitions import Definition
+from trading.gaps import gaps
 
 _DAY = timedelta(days=1)
-_SATURDAY = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Days without a session. last: None, all that follow. reason: a holiday's name, a weekend, no calendar."""
+class Silence:
+    """Days without a slot, one reason for all of them. schedules: empty when it is every one that was asked for."""
 
     first: date
-    last: date | None
+    last: date
     reason: str
+    schedules: tuple[str, ...] = ()
 
 
-def closed_days(calendar: Calendar, named: Mapping[date, NamedDay], begins: datetime, ends: datetime) -> list[Gap]:
-    """Return the gaps of a span, both ends included, in order; neighbours of one reason are one."""
-    found: list[Gap] = []
-    day, last = exchange_day(begins), exchange_day(ends)
-    if day < calendar.first:
-        found.append(Gap(day, min(last, calendar.first - _DAY), _uncovered(calendar)))
-        day = calendar.first
-    while day <= min(last, calendar.last):
-        if not calendar.is_session(day):
-            _add(found, day, _reason(day, named))
-        day += _DAY
-    if last > calendar.last:
-        found.append(Gap(max(exchange_day(begins), calendar.last + _DAY), None, _uncovered(calendar)))
-    return found
+def silences(
+    definitions: Sequence[Definition], calendar: Calendar, names: Mapping[date, str], begins: datetime, ends: datetime
+) -> list[Silence]:
+    """Return the days from that of one moment to that of another on which schedules are silent, in order.
 
-
-def _add(found: list[Gap], day: date, reason: str) -> None:
-    if found and found[-1].last == day - _DAY and found[-1].reason == reason:
-        found[-1] = Gap(found[-1].first, day, reason)
-    else:
-        found.append(Gap(day, day, reason))
-
-
-def _reason(day: date, named: Mapping[date, NamedDay]) -> str:
-    if day in named:
-        return named[day].name
-    return "weekend" if day.weekday() >= _SATURDAY else "closed, no name given"
-
-
-def _uncovered(calendar: Calendar) -> str:
-    return f"the calendar covers {calendar.first} to {calendar.last} only: what trades fires nowhere else"
+    names: of holidays. Neighbouring days of one reason and the same schedules are one.
+    """
+    found: dict[tuple[date, str], list[str]] = {}
+    silent: set[str] = set()
+    for one in definitions:
+        for gap in gaps(one, calendar, begins, ends, names):
+            found.setdefault((gap.day, gap.reason), []).append(one.name)
+            silent.add(one.name)
+    told: list[Silence] = []
+    for (day, reason), schedules in sorted(found.items()):
+        whose = () if len(schedules) == len(silent) else tuple(schedules)
+        before = Silence(day, day - _DAY, reason, whose)
+        same = next((one for one in told if replace(one, first=day) == before), before)
+        told = [one for one in told if one is not same]
+        told.append(replace(same, last=day))
+    return told

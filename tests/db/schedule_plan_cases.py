@@ -11,7 +11,6 @@ from db.own_times import OwnTimeRepository
 from db.schedule_edits import ScheduleEditRepository
 from db.schedule_looks import ScheduleLookRepository
 from db.subscriptions import Part, SubscriptionRepository
-from ops.schedules.checking import check_schedule
 from tests.db.filled import SLOT
 
 Call = Callable[[AsyncSession], Awaitable[object]]
@@ -30,7 +29,7 @@ async def _choose(session: AsyncSession) -> None:
     edits = ScheduleEditRepository(session)
     ground, base = await edits.ground(), await edits.hold("buy_orders")
     assert base is not None
-    await OwnTimeRepository(session).choose(ground, base, _USER, "at 16:30", "asha", check_schedule)
+    await OwnTimeRepository(session).choose(ground, base, _USER, "at 16:30", "asha")
 
 
 async def _resumable(session: AsyncSession) -> None:
