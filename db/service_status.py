@@ -54,6 +54,11 @@ _BEAT = text(
     """
 )
 
+# Who makes executions of services that run shares this lock until his commit, and a stop takes it alone: so a stop sees
+# them, or they see the stop. It is asked for before any row is locked, so that no two wait for each other.
+_SHARE = text("SELECT pg_advisory_xact_lock_shared(hashtext('services'))")
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtext('services'))")
+
 # Of two at once the second waits and finds nothing left to do.
 _SWITCH = text(
     """
@@ -146,7 +151,12 @@ class ServiceStatusRepository:
         What runs goes on. What has not begun ends cancelled, but for submits, notices, and looks at the broker's book
         while there are live orders. Raises ServiceBusyError: then nothing may be committed.
         """
+        await self.session.execute(_ALONE)
         return await self._switch(user_id, by, running=False) or await self._as_it_is(user_id)
+
+    async def hold_switches(self) -> None:
+        """Let no service be stopped until the transaction ends: first thing of whoever makes executions of many."""
+        await self.session.execute(_SHARE)
 
     async def _switch(self, user_id: int, by: str, *, running: bool) -> Switched | None:
         values = {"user_id": user_id, "by": by, "running": running}

@@ -18,4 +18,7 @@ OF_SERVICES: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
     "ServiceLookRepository.user": lambda s: ServiceLookRepository(s).user(USER),
 }
 
-SMALL_OF_SERVICES: dict[str, str] = {"ServiceLookRepository.processes": "a row a process of the last weeks"}
+SMALL_OF_SERVICES: dict[str, str] = {
+    "ServiceLookRepository.processes": "a row a process of the last weeks",
+    "ServiceStatusRepository.hold_switches": "a lock",
+}

@@ -14,6 +14,10 @@ from scheduler.wakeups import Wakeups
 from tests.people import person, queued, scalar, worker
 from tests.services import execution, order, standing, switched
 
+MADE = """
+    INSERT INTO service_task_execution (scheduled_for, task_name, user_id, account_id, queue, status, as_of, rung_at)
+    VALUES ('2024-01-02', 'sell_monitor', :user_id, :account_id, 'orders', 'queued', '2024-01-02', now())
+"""
 STATE = "SELECT concat_ws(' ', service_running, generation, changed_by, updated_at) FROM service_status"
 
 
@@ -117,6 +121,34 @@ async def test_who_claims_at_that_moment_has_begun_and_a_stop_takes_another_turn
         assert await scalar(database, "SELECT service_running FROM service_status") is True
     assert (await switched(database, who, running=False)).cancelled == 0
     assert await standing(database, bell.execution_id) == ("running", 1)
+
+
+async def test_what_is_being_made_for_a_service_is_cancelled_by_a_stop_that_waits_for_it(database: Database) -> None:
+    who = await person(database)
+    async with database.transaction(None) as fan_out:
+        await ServiceStatusRepository(fan_out).hold_switches()
+        stopping = asyncio.create_task(switched(database, who, running=False))
+        await fan_out.execute(text(MADE), {"user_id": who.user_id, "account_id": who.account_id})
+        done, _ = await asyncio.wait([stopping], timeout=0.2)
+        assert not done
+    assert (await stopping).cancelled == 1
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution WHERE is_open") == 0
+
+
+async def test_who_makes_executions_after_a_stop_waits_for_it_and_sees_it(database: Database) -> None:
+    who = await person(database)
+
+    async def seen() -> bool:
+        async with database.transaction(None) as fan_out:
+            await ServiceStatusRepository(fan_out).hold_switches()
+            return await ServiceStatusRepository(fan_out).runs(who.user_id)
+
+    async with database.transaction(None) as session:
+        await ServiceStatusRepository(session).stop(who.user_id, "ravi")
+        making = asyncio.create_task(seen())
+        done, _ = await asyncio.wait([making], timeout=0.2)
+        assert not done
+    assert not await making
 
 
 async def test_a_claim_that_comes_during_a_stop_wins_nothing(database: Database) -> None:
