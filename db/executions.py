@@ -161,6 +161,22 @@ class Bell:
 
 
 @dataclass(frozen=True, slots=True)
+class Peal:
+    """Bells that differ in nothing but their execution: of one task, queue, slot and generation."""
+
+    task_name: str
+    queue: str
+    scheduled_for: datetime
+    execution_ids: Sequence[int]
+    generation: int = 1
+
+    def bells(self) -> list[Bell]:
+        """Return the bells one by one."""
+        rest = self.scheduled_for, self.generation
+        return [Bell(self.task_name, self.queue, rest[0], id_, rest[1]) for id_ in self.execution_ids]
+
+
+@dataclass(frozen=True, slots=True)
 class Execution:
     """An execution as its step sees it. market_now: market time at the claim.
 

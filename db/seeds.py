@@ -14,6 +14,8 @@ CALENDAR_FILE = "nse_calendar.csv"
 # opens at 09:15 and closes at 15:30 IST.
 DEFAULT_SCHEDULES: tuple[dict[str, str | None], ...] = tuple(
     {"name": name, "task_name": task_name, "trigger": trigger, "scope": scope, "condition": condition}
+    # Of what repeats within a day a later look replaces those before it; of the rest each slot has work of its own.
+    | {"catch_up": "last" if trigger.startswith("every ") else "all"}
     for name, task_name, trigger, scope, condition in (
         ("prices", "prices", "every 10m from close+15m until close+8h", "shared", "prices_missing"),
         # For a file that came in the night: the analysis and the buys still have twenty minutes.

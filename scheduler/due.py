@@ -1,38 +1,48 @@
-"""Fires due schedules: claim, then piece by piece commit executions and ring them, then plan the next slot."""
+"""Fires due schedules: many small ones in one transaction, wide ones piece by piece, shared by all schedulers.
 
-from datetime import datetime, timedelta
+Whatever a piece is made of is rung after its commit; what a crash between the two leaves unheard, the sweep rings.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import CalendarRepository, StoredCalendar
-from db.schedules import Chunk, ScheduleRepository, Slot
+from db.fan_outs import Chunk, FanOutRepository
+from db.firings import Fired, FiringRepository
+from db.schedules import ScheduleRepository
 from db.transaction import Database
-from scheduler.planning import plan
+from scheduler.pieces import CLAIM_SECONDS, Pieces
 from scheduler.ringer import Ringer
+from scheduler.slots import MISSED_RECORDED, Choice, choose, following, planned
 from trading.calendar import Calendar
+from trading.definitions import definition_of
 from trading.errors import TradingError
-from trading.triggers import Between, Trigger, WhileOpen, next_due, parse_trigger
-from worker.messages import TASKS
+from trading.triggers import next_due, parse_trigger
+
+__all__ = ["MISSED_RECORDED", "Due"]
 
 log = structlog.get_logger(__name__)
 
-# A fan-out whose scheduler dies is taken over after this long, by the row's cursor.
-CLAIM_SECONDS = 10.0
-CHUNK = 2000
-# Of market time. A scheduler that comes back after months tells of the last week in rows, of the rest in its log.
-MISSED_RECORDED = timedelta(days=7)
+# Schedules that one transaction fires: at a thousand a second nobody waits for long, and a small replay has no more.
+AT_ONCE = 200
+# Subscribers of each that it makes executions for. What has more is wide: its first are rung at once, the rest later.
+FIRST = 250
+# A frozen scheduler's transaction is ended after this; the rows it held are fired by another.
+IDLE_SECONDS = 8.0
 
 
 class Due:
-    """Fires what is due. Any number may run side by side: a schedule row has one claimer.
+    """Fires what is due. Any number may run side by side: a row has one locker, a piece one claimer.
 
     share: how many executions of one user are rung in one queue; the rest of a fan-out is made and waits its turn.
     """
 
     def __init__(self, database: Database, ringer: Ringer, name: str, calendar: StoredCalendar, share: int) -> None:
         self.database, self.ringer, self.name, self._stored, self.share = database, ringer, name, calendar, share
+        self.pieces = Pieces(database, ringer, name, share)
 
     @property
     def calendar(self) -> Calendar:
@@ -52,57 +62,61 @@ class Due:
                 await schedules.plan(row.id, next_due(parse_trigger(row.trigger), self.calendar, now, daily_bars))
 
     async def fire(self, daily_bars: bool) -> int:
-        """Fire every due schedule. Returns how many slots were fired."""
+        """Fire due schedules, some hundred at most, and take part in wide fan-outs. Returns how much was done."""
+        done, wide = await self._fire_small(daily_bars)
+        made = await self.pieces.work(self.calendar)
+        if wide or made or not done:
+            done += await self._finish(daily_bars)
+        return done or made
+
+    async def _fire_small(self, daily_bars: bool) -> tuple[int, int]:
+        """Fire schedules under their rows' locks. Returns how many slots are complete, and how many are wide."""
         async with self.database.transaction(None) as session:
+            firings = FiringRepository(session, self.name)
             await self._hold_calendar(session)
-            claimed = await ScheduleRepository(session).claim_due(self.name, CLAIM_SECONDS)
-        fired = 0
-        for row in claimed:
+            rows = await firings.due(AT_ONCE, IDLE_SECONDS)
+            if not rows:
+                return 0, 0
+            choices = await self._choose(firings, rows, daily_bars)
+            slots = [planned(row, one.slot, self.calendar, one.reason) for row, one in choices if one.recorded]
+            chunks = await FanOutRepository(session, self.share).make(slots, FIRST) if slots else []
+            cursors = {chunk.slot.schedule_id: chunk.cursor for chunk in chunks if not chunk.last}
+            await firings.settle([_fired(row, one, cursors.get(row.id)) for row, one in choices])
+        await self.ringer.ring_chunks(chunks, rows[0].market_now, rows[0].speed)
+        _tell(choices, chunks, cursors)
+        return len(choices) - len(cursors), len(cursors)
+
+    async def _choose(
+        self, firings: FiringRepository, rows: Sequence[Any], daily_bars: bool
+    ) -> list[tuple[Any, Choice]]:
+        """Return what to do with rows. One that cannot be read is let alone for a while; the others go on."""
+        chosen, bad = [], []
+        for row in rows:
             try:
-                await self._fire(row, daily_bars)
-                fired += 1
+                chosen.append((row, choose(row, self.calendar, daily_bars)))
             except TradingError:
-                # The others go on; this one is tried again when its claim runs out.
-                log.exception("schedule_failed", task=row.task_name, schedule_id=row.id, slot=str(row.firing_slot))
-        return fired
+                log.exception("schedule_failed", task=row.task_name, schedule_id=row.id, slot=str(row.next_due_at))
+                bad.append(row.id)
+        if bad:
+            await firings.put_off(bad, CLAIM_SECONDS)
+        return chosen
 
-    async def _fire(self, row: Any, daily_bars: bool) -> None:
-        trigger = parse_trigger(row.trigger)
-        slot_at = self._newest(trigger, row, daily_bars)
-        slot = self._slot(row, slot_at)
-        cursor, last, made = row.cursor, False, 0
-        if slot.missed is not None:
-            last = slot_at < row.market_now - MISSED_RECORDED
-            log.warning("slot_missed", task=row.task_name, slot=slot_at.isoformat(), schedule_id=row.id)
-        while not last:
-            chunk = await self._commit_chunk(slot, row, cursor)
-            await self.ringer.ring(chunk.bells)
-            cursor, last, made = chunk.cursor, chunk.last, made + len(chunk.bells)
-            if not last:
-                await self._move(row.id, cursor)
+    async def _finish(self, daily_bars: bool) -> int:
+        """End the fan-outs that have come to their end. Returns how many."""
         async with self.database.transaction(None) as session:
+            firings = FiringRepository(session, self.name)
             await self._hold_calendar(session)
-            after = next_due(trigger, self.calendar, slot_at, daily_bars)
-            await ScheduleRepository(session).finish(row.id, self.name, row.firing_slot, after)
-        log.info("slot_fired", task=row.task_name, slot=slot_at.isoformat(), schedule_id=row.id, rung=made)
+            over = await firings.over()
+            ended = [self._ended(row, daily_bars) for row in over]
+            await firings.settle(ended)
+        for row in over:
+            log.info("slot_fired", task=row.task_name, slot=row.firing_slot.isoformat(), schedule_id=row.id)
+        return len(over)
 
-    def _slot(self, row: Any, at: datetime) -> Slot:
-        """Return a firing as planned; one past its use is made of ended rows, so that the record has no gap."""
-        limits = plan(row.task_name, at, self.calendar)
-        as_of = limits.as_of or at
-        return Slot(
-            row.id,
-            row.task_name,
-            TASKS[row.task_name].queue,
-            at,
-            self.calendar.exchange_day(as_of),
-            as_of,
-            limits.useful_until,
-            limits.needs,
-            f"missed: no scheduler ran until {row.market_now:%Y-%m-%d %H:%M} UTC"
-            if limits.useful_until < row.market_now
-            else None,
-        )
+    def _ended(self, row: Any, daily_bars: bool) -> Fired:
+        ran, slot = row.firing_reason is None, row.firing_slot
+        after = following(row, definition_of(row), slot, self.calendar, daily_bars, ran=ran)
+        return Fired(row.id, slot, after, ran)
 
     async def _hold_calendar(self, session: AsyncSession) -> None:
         """Take the calendar that is stored now, and keep it from being replaced until the transaction ends.
@@ -114,21 +128,18 @@ class Due:
             self._stored = await calendars.stored()
             log.info("calendar_taken", first=str(self.calendar.first), last=str(self.calendar.last))
 
-    def _newest(self, trigger: Trigger, row: Any, daily_bars: bool) -> datetime:
-        """Return the slot to fire: of a repeating trigger that fell behind, the newest one that is due."""
-        slot: datetime = row.firing_slot
-        while isinstance(trigger, WhileOpen | Between):
-            later = next_due(trigger, self.calendar, slot, daily_bars)
-            if later is None or later > row.market_now:
-                break
-            slot = later
-        return slot
 
-    async def _commit_chunk(self, slot: Slot, row: Any, cursor: int) -> Chunk:
-        async with self.database.transaction(None) as session:
-            schedules = ScheduleRepository(session)
-            return await schedules.fan_out(slot, row.scope, row.condition, cursor, CHUNK, self.share)
+def _fired(row: Any, choice: Choice, cursor: int | None) -> Fired:
+    return Fired(row.id, choice.slot, choice.next, choice.reason is None, cursor, choice.reason)
 
-    async def _move(self, schedule_id: int, cursor: int) -> None:
-        async with self.database.transaction(None) as session:
-            await ScheduleRepository(session).move_cursor(schedule_id, self.name, cursor, CLAIM_SECONDS)
+
+def _tell(choices: Sequence[tuple[Any, Choice]], chunks: Sequence[Chunk], wide: dict[int, int]) -> None:
+    made = {chunk.slot.schedule_id: chunk.made for chunk in chunks}
+    for row, choice in choices:
+        facts = {"task": row.task_name, "slot": choice.slot.isoformat(), "schedule_id": row.id}
+        if choice.passed:
+            log.info("slots_passed", **facts, count=choice.passed, first=row.next_due_at.isoformat())
+        if choice.reason is not None:
+            log.warning("slot_missed", **facts, reason=choice.reason)
+        if row.id not in wide:
+            log.info("slot_fired", **facts, made=made.get(row.id, 0))

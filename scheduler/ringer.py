@@ -2,13 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from typing import TypeVar
 
 import structlog
 from redis.exceptions import RedisError
 
 from db.executions import Bell
+from db.fan_outs import Chunk
 from worker.bells.ringing import Bells
 
 log = structlog.get_logger(__name__)
@@ -32,6 +34,21 @@ class Ringer:
     async def ring(self, bells: Collection[Bell]) -> int:
         """Ring what is committed. Returns how many messages were new, 0 too when Redis is away."""
         return (await self.ask("ring", lambda: self.bells.ring(bells)) or 0) if bells else 0
+
+    async def ring_chunks(self, chunks: Iterable[Chunk], market_now: datetime, speed: float) -> int:
+        """Ring what fan-outs have made and committed, and let wait what is due later.
+
+        market_now, speed: of the market's clock, by which later is meant. Returns how many messages were new.
+        """
+        some = list(chunks)
+        peals = [chunk.peal for chunk in some if chunk.peal.execution_ids]
+        later = [
+            (Bell(one.task_name, one.queue, at, id_, 1), max(0, int((at - market_now).total_seconds() * 1000 / speed)))
+            for one in (chunk.delayed for chunk in some)
+            for id_, at in one.due
+        ]
+        rung = (await self.ask("ring", lambda: self.bells.ring_peals(peals)) or 0) if peals else 0
+        return rung + ((await self.ask("let wait", lambda: self.bells.wait(later)) or 0) if later else 0)
 
     async def ring_missing(self, bells: Collection[Bell]) -> int:
         """Ring what is neither ready nor claimed. Returns how many were."""

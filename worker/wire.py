@@ -26,12 +26,19 @@ def message_id(bell: Bell) -> str:
 
 def encode(bell: Bell) -> bytes:
     """Return the message of a bell, byte for byte as Dramatiq encodes it."""
-    id_ = f"{bell.execution_id:d}.{bell.generation:d}"
-    slot = bell.scheduled_for.astimezone(UTC).isoformat()
+    parts = template(bell.task_name, bell.queue, bell.scheduled_for, bell.generation)
+    return f"{bell.execution_id:d}".join(parts).encode()
+
+
+def template(task_name: str, queue: str, scheduled_for: datetime, generation: int) -> tuple[str, str, str, str]:
+    """Return what stands before, between and behind the three places of an execution's id in its message."""
+    slot = scheduled_for.astimezone(UTC).isoformat()
     return (
-        f'{_head(bell.queue, bell.task_name)}"args":[{bell.execution_id:d},"{slot}",{bell.generation:d}],"kwargs":{{}},'
-        f'"options":{{"redis_message_id":"{id_}"}},"message_id":"{id_}","message_timestamp":{current_millis()}}}'
-    ).encode()
+        f'{_head(queue, task_name)}"args":[',
+        f',"{slot}",{generation:d}],"kwargs":{{}},"options":{{"redis_message_id":"',
+        f'.{generation:d}"}},"message_id":"',
+        f'.{generation:d}","message_timestamp":{current_millis()}}}',
+    )
 
 
 @lru_cache(maxsize=256)

@@ -29,7 +29,7 @@ from db.pnl import DayTrades, PnlRepository
 from db.positions import FillRepository, PositionRepository
 from db.reentries import FilledRung, ReentryRepository, Rung
 from db.retention import RetentionRepository
-from db.schedules import ScheduleRepository, Slot
+from db.schedules import ScheduleRepository
 from db.service_logs import ServiceLogRepository
 from db.service_status import ServiceStatusRepository
 from db.signals import Analysis, SignalRepository
@@ -38,6 +38,7 @@ from db.user_signals import UserSignalRepository
 from db.users import UserRepository
 from db.workers import WorkerRepository
 from tests.db.filled import IN_SLOT, ORDERS, SLOT
+from tests.db.firing_plan_cases import OF_FIRINGS, SMALL_OF_FIRINGS
 from tests.db.halt_plan_cases import OF_HALTS, SMALL_OF_HALTS
 from tests.db.import_plan_cases import OF_BATCHES, OF_IMPORTS
 from tests.db.inspection_plan_cases import OF_INSPECTIONS, SMALL_OF_INSPECTIONS
@@ -105,16 +106,6 @@ def _pnl(session: AsyncSession) -> PnlRepository:
 
 def _signals(session: AsyncSession) -> UserSignalRepository:
     return UserSignalRepository(session, USER)
-
-
-async def _fan_out(session: AsyncSession) -> None:
-    """Fan out under each condition that is a statement of its own."""
-    repository = ScheduleRepository(session)
-    slot = Slot(9, "order_sync", "orders", SLOT + _HOUR, DAY, SLOT + _HOUR, _AT, None)
-    for condition in (None, "has_live_order", "has_failed_order", "has_open_position"):
-        await repository.fan_out(slot, "account", condition, 0, 50, 8)
-    await repository.fan_out(slot, "parameters", None, 0, 50, 8)
-    await repository.fan_out(slot, "shared", "prices_missing", 0, 50, 8)
 
 
 async def _pages(session: AsyncSession) -> None:
@@ -216,7 +207,7 @@ OF_A_USER: dict[str, Call] = OF_SCHEDULES_OF_A_USER | {
     "UserTradingConfigRepository.versions": lambda s: UserTradingConfigRepository(s).versions(USER),
 }
 
-_ELSEWHERE = OF_HALTS | OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE | OF_SCHEDULES | OF_SERVICES
+_ELSEWHERE = OF_FIRINGS | OF_HALTS | OF_IMPORTS | OF_INSPECTIONS | OF_QUEUE | OF_SCHEDULES | OF_SERVICES
 OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "AccountRepository.find": lambda s: AccountRepository(s).find(ACCOUNT),
     "AuditLogRepository.newest": lambda s: AuditLogRepository(s).newest(20),
@@ -260,7 +251,6 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
     "RetentionRepository.oldest_slot": lambda s: RetentionRepository(s).oldest_slot(),
     "RetentionRepository.thin": lambda s: RetentionRepository(s).thin(DAY, SLOT - 24 * _HOUR, SLOT, 3, 500),
     "RetentionRepository.thinned_until": lambda s: RetentionRepository(s).thinned_until(),
-    "ScheduleRepository.fan_out": _fan_out,
     "ScheduleRepository.next_moment": lambda s: ScheduleRepository(s).next_moment(),
     "ServiceLogRepository.newest": lambda s: ServiceLogRepository(s).newest(SLOT - 24 * _HOUR, 20),
     "ServiceLogRepository.newest of a user": lambda s: ServiceLogRepository(s).newest(SLOT - _HOUR, 20, user_id=USER),
@@ -286,7 +276,13 @@ OF_THE_SYSTEM: dict[str, Call] = _ELSEWHERE | {
 
 # Of these, every statement reads tables that stay small.
 _SMALL_ELSEWHERE = (
-    OF_BATCHES | SMALL_OF_HALTS | SMALL_OF_INSPECTIONS | SMALL_OF_QUEUE | SMALL_OF_SCHEDULES | SMALL_OF_SERVICES
+    OF_BATCHES
+    | SMALL_OF_FIRINGS
+    | SMALL_OF_HALTS
+    | SMALL_OF_INSPECTIONS
+    | SMALL_OF_QUEUE
+    | SMALL_OF_SCHEDULES
+    | SMALL_OF_SERVICES
 )
 SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "CalendarRepository.days": "a row a holiday",
@@ -309,10 +305,7 @@ SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "MLTrainingJobRepository.request": "a row a training",
     "MLTrainingJobRepository.takers": "a row a process of the last weeks",
     "OverviewRepository.schedulers": "a row a process",
-    "ScheduleRepository.claim_due": "a row a schedule",
-    "ScheduleRepository.finish": "a row a schedule",
     "ScheduleRepository.market_now": "one row",
-    "ScheduleRepository.move_cursor": "a row a schedule",
     "ScheduleRepository.plan": "a row a schedule",
     "ScheduleRepository.replan": "a row a schedule",
     "ScheduleRepository.seed": "a row a schedule",

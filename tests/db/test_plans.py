@@ -152,6 +152,7 @@ _RUNG, _RINGABLE, _RETRYING, _WAITING = (
     f"ix_service_task_execution_{kind}" for kind in ("rung", "ringable", "retrying", "waiting")
 )
 INTENDED: dict[str, set[str]] = {
+    "FanOutRepository.make": {_BY_KEY, _RINGABLE, _RUNG, "uq_service_task_execution_identity"},
     "HandBackRepository.hand_back": {_BY_KEY},
     "HandBackRepository.interrupt": {_BY_KEY},
     "LedgerRepository.claim": {_BY_KEY},
@@ -164,7 +165,6 @@ INTENDED: dict[str, set[str]] = {
     "RingRepository.rung": {_RUNG},
     "RingRepository.stuck": {_BY_KEY},
     "RingRepository.unrung": {_RINGABLE},
-    "ScheduleRepository.fan_out": {_RUNG},
     "ShareRepository.ring_due": {_BY_KEY, _RINGABLE, _RUNG},
     "ShareRepository.ring_free": {_BY_KEY, _RINGABLE, _RUNG},
     "ShareRepository.ring_next": {_BY_KEY, _RINGABLE, _RUNG},

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from db.claims import LedgerRepository, Settlement
 from db.executions import Bell
+from db.fan_outs import FanOutRepository, Slot
 from db.hand_backs import HandBackRepository
-from db.schedules import ScheduleRepository, Slot
 from db.shares import Place, ShareRepository
 from db.transaction import Database
 from tests.people import MORNING, Person, person, queued, replay_from, scalar, set_clock, worker
@@ -196,7 +196,7 @@ async def test_two_schedulers_a_fan_out_and_two_ledgers_never_let_more_on_than_t
             at = MORNING - timedelta(seconds=number)
             slot = Slot(id_, "order_sync", "default", at, at.date(), at, at + timedelta(days=9), None)
             async with database.transaction(None) as session:
-                await ScheduleRepository(session).fan_out(slot, "account", None, 0, 10, SHARE)
+                await FanOutRepository(session, SHARE).make([slot], 10)
 
     async def work(name: str) -> None:
         nonlocal most

@@ -1,6 +1,6 @@
 """A calendar that is imported takes effect in processes that run: schedules that had come to its end fire again."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from db.calendar import CalendarRepository, StoredCalendar
 from db.claims import LedgerRepository
-from db.executions import Bell
+from db.fan_outs import Chunk
 from db.transaction import Database
 from scheduler.due import Due
 from scheduler.ringer import Ringer
@@ -108,9 +108,9 @@ class _ImportsWhileRinging(Ringer):
         super().__init__(bells)
         self.database, self.calendar = database, calendar
 
-    async def ring(self, bells: Collection[Bell]) -> int:
+    async def ring_chunks(self, chunks: Iterable[Chunk], market_now: datetime, speed: float) -> int:
         await _import(self.database, self.calendar)
-        return await super().ring(bells)
+        return await super().ring_chunks(chunks, market_now, speed)
 
 
 async def test_an_import_in_the_middle_of_a_fan_out_plans_the_slot_after_it(

@@ -8,11 +8,12 @@ from sqlalchemy import text
 
 from db.bars import BarRepository
 from db.calendar import CalendarRepository
-from db.schedules import ScheduleRepository
+from db.firings import FiringRepository
 from db.shares import ShareRepository
 from db.transaction import Database
 from db.users import UserRepository
 from scheduler import due as due_module
+from scheduler import pieces
 from scheduler.due import Due
 from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
@@ -82,6 +83,9 @@ async def test_a_fan_out_counts_what_its_users_have_on_redis_already(database: D
 async def test_whom_somebody_else_counts_is_fanned_out_and_rung_later(database: Database, bells: Bells) -> None:
     await replay_from(database)
     asha, _ = await person(database, "asha"), await person(database, "bala")
+    await queued(database, "submit", asha)
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE service_task_execution SET queue = 'orders'"))
     due = await open_due(database, bells)
     await due.plan_new(True)
     await set_clock(database, BEFORE_OPEN)
@@ -132,30 +136,49 @@ async def test_a_slot_fires_once_and_the_next_is_planned(database: Database, bel
     assert following == BEFORE_OPEN + timedelta(days=1)
 
 
+async def _wide(database: Database, bells: Bells, monkeypatch: pytest.MonkeyPatch, users: int = 7) -> tuple[Due, Due]:
+    """Return two schedulers that have a wide fan-out before them, of pieces of two subscribers."""
+    await replay_from(database)
+    for number in range(users):
+        await person(database, f"user{number}")
+    monkeypatch.setattr(due_module, "FIRST", 2)
+    monkeypatch.setattr(pieces, "PIECE", 2)
+    first, second = await open_due(database, bells, "s1"), await open_due(database, bells, "s2")
+    await first.plan_new(True)
+    await set_clock(database, BEFORE_OPEN)
+    return first, second
+
+
+PLANNED = "SELECT next_due_at FROM schedules WHERE name = 'order_sync before open'"
+MADE = "SELECT count(*) || ' of ' || count(DISTINCT account_id) FROM service_task_execution"
+
+
+class Killed(BaseException):
+    """A scheduler ends without another word."""
+
+
 async def test_a_fan_out_goes_on_where_its_dead_scheduler_stopped(
     database: Database, bells: Bells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await replay_from(database)
-    for number in range(5):
-        await person(database, f"user{number}")
-    monkeypatch.setattr(due_module, "CHUNK", 2)
-    dying, heir = await open_due(database, bells, "dying"), await open_due(database, bells, "heir")
-    await dying.plan_new(True)
-    await set_clock(database, BEFORE_OPEN)
+    dying, heir = await _wide(database, bells, monkeypatch)
 
     async def die(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise Killed
 
-    monkeypatch.setattr(ScheduleRepository, "move_cursor", die)
-    with pytest.raises(KeyboardInterrupt):
-        await dying.fire(True)
-    monkeypatch.undo()
-    assert await heir.fire(True) == 0, "the claim still stands"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FiringRepository, "drop", die)
+        with pytest.raises(Killed):
+            await dying.fire(True)
+    while await heir.fire(True):
+        pass
+    assert await scalar(database, PLANNED) == BEFORE_OPEN, "the claims of the dead one still stand"
     async with database.transaction(None) as session:
-        await session.execute(text("UPDATE schedules SET claim_until = now() WHERE claimed_by = 'dying'"))
-    assert await heir.fire(True) == 1
-    assert await scalar(database, "SELECT count(DISTINCT account_id) FROM service_task_execution") == 5
-    assert await scalar(database, "SELECT count(*) FROM service_task_execution") == 5
+        await session.execute(text("UPDATE schedule_pieces SET claim_until = now() - interval '1 s'"))
+    while await heir.fire(True):
+        pass
+    assert await scalar(database, MADE) == "7 of 7"
+    assert await scalar(database, PLANNED) == BEFORE_OPEN + timedelta(days=1)
+    assert len(await ready(bells, "orders")) == 7
 
 
 async def test_nothing_fires_for_a_user_whose_service_is_stopped(database: Database, bells: Bells) -> None:

@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as BrokenConnectionError
 from redis.exceptions import RedisError
 
-from db.executions import Bell
+from db.executions import Bell, Peal
 from worker.bells import delayed, leaks
 from worker.bells.calls import CHUNK, Call, chunks, run, text
 from worker.bells.keys import (
@@ -30,8 +30,9 @@ from worker.bells.keys import (
 )
 from worker.bells.leaks import Leaks
 from worker.bells.missing import find_missing
+from worker.bells.peals import peal_calls, ring_calls
 from worker.bells.scripts import BEAT, BURY, GIVE_BACK, PROMOTE, PURGE, WAIT
-from worker.bells.settling import Settled, ring_calls, settle_calls
+from worker.bells.settling import Settled, settle_calls
 from worker.messages import QUEUES
 from worker.wire import encode, message_id
 
@@ -87,6 +88,10 @@ class Bells:
         Returns how many were put there.
         """
         return sum(await run(self.redis, ring_calls(bells)))
+
+    async def ring_peals(self, peals: Iterable[Peal]) -> int:
+        """Ring bells that differ in nothing but their execution, as `ring` does, at a fifth of the cost."""
+        return sum(await run(self.redis, peal_calls(peals)))
 
     async def missing(self, bells: Iterable[Bell], *, or_waiting: bool = False) -> list[Bell]:
         """Return which bells have no message that is ready or claimed. or_waiting: nor one that waits for its time."""

@@ -67,6 +67,42 @@ return #fresh
 """
 )
 
+# Adds messages that are new and differ in their ids alone: KEYS as of RING; ARGV the four parts of a message around the
+# three places of its id, what follows an id in a name, and ids with blanks between. Where nothing waits and none is
+# there, as nearly always, all are one command. Returns how many were new.
+PEAL = Script(
+    """
+local ready, messages, waiting, waiting_messages = unpack(KEYS)
+local first, second, third, fourth, generation = unpack(ARGV, 1, 5)
+"""
+    + _RING
+    + """
+local names, pairs_ = {}, {}
+for id in string.gmatch(ARGV[6], '%d+') do
+    local name = id .. generation
+    names[#names + 1] = name
+    pairs_[#pairs_ + 1] = name
+    pairs_[#pairs_ + 1] = first .. id .. second .. id .. third .. id .. fourth
+end
+local is_new = redis.call('EXISTS', waiting) == 0
+if is_new then
+    for _, bytes in ipairs(redis.call('HMGET', messages, unpack(names))) do
+        is_new = is_new and not bytes
+    end
+end
+if is_new then
+    redis.call('HSET', messages, unpack(pairs_))
+    redis.call('RPUSH', ready, unpack(names))
+    return #names
+end
+for i = 1, #pairs_, 2 do
+    ring(pairs_[i], pairs_[i + 1])
+end
+push()
+return #fresh
+"""
+)
+
 # Ends a settled batch of one worker and queue: KEYS its claims, hash, list, waiting, its hash, dead, their hash;
 # ARGV how many are acknowledged, dead and retried, then: id ... | id ... | old id, new id, bytes, delay in ms ... | and
 # as many as follow to ring: id, bytes ... Nothing is added before all is released, so that a repeated batch is nothing.

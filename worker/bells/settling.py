@@ -1,6 +1,5 @@
 """What Redis has to be told of executions whose ends are committed: one call a queue and batch."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -15,7 +14,8 @@ from worker.bells.keys import (
     waiting_key,
     waiting_messages_key,
 )
-from worker.bells.scripts import RING, SETTLE
+from worker.bells.peals import by_queue_of, ring_queue, told
+from worker.bells.scripts import SETTLE
 from worker.wire import encode, message_id
 
 
@@ -32,32 +32,13 @@ class Settled:
     dead: list[str] = field(default_factory=list)
 
 
-def ring_calls(bells: Iterable[Bell]) -> Iterator[Call]:
-    """Return the calls that ring bells, of any queues."""
-    for queue, rung in _by_queue(bells).items():
-        yield from _ring(queue, rung)
-
-
 def settle_calls(worker: str, by_queue: Mapping[str, Settled], nexts: Iterable[Bell]) -> Iterator[Call]:
     """Return the calls that end a batch. nexts: bells to ring, which go with their queue's call."""
-    rung = _by_queue(nexts)
+    rung = by_queue_of(nexts)
     for queue, settled in by_queue.items():
         yield from _of_queue(worker, queue, settled, rung.pop(queue, []))
     for queue, bells in rung.items():
-        yield from _ring(queue, bells)
-
-
-def _by_queue(bells: Iterable[Bell]) -> dict[str, list[Bell]]:
-    by_queue: dict[str, list[Bell]] = defaultdict(list)
-    for bell in bells:
-        by_queue[bell.queue].append(bell)
-    return by_queue
-
-
-def _ring(queue: str, bells: list[Bell]) -> Iterator[Call]:
-    keys = (ready_key(queue), messages_key(queue), waiting_key(queue), waiting_messages_key(queue))
-    for some in chunks(bells):
-        yield Call(RING, keys, _rung(some))
+        yield from ring_queue(queue, bells)
 
 
 def _of_queue(worker: str, queue: str, settled: Settled, nexts: list[Bell]) -> Iterator[Call]:
@@ -70,7 +51,7 @@ def _of_queue(worker: str, queue: str, settled: Settled, nexts: list[Bell]) -> I
         yield _call(worker, queue, Settled(dead=list(dead)))
     for retries in chunks(settled.retries):
         yield _call(worker, queue, Settled(retries=list(retries)))
-    yield from _ring(queue, nexts)
+    yield from ring_queue(queue, nexts)
 
 
 def _call(worker: str, queue: str, settled: Settled, nexts: Iterable[Bell] = ()) -> Call:
@@ -87,11 +68,4 @@ def _call(worker: str, queue: str, settled: Settled, nexts: Iterable[Bell] = ())
     arguments: list[str | bytes | int] = [*counts, *settled.acknowledged, *settled.dead]
     for id_, bell, delay_ms in settled.retries:
         arguments += (id_, message_id(bell), encode(bell), delay_ms)
-    return Call(SETTLE, keys, [*arguments, *_rung(nexts)])
-
-
-def _rung(bells: Iterable[Bell]) -> list[str | bytes | int]:
-    arguments: list[str | bytes | int] = []
-    for bell in bells:
-        arguments += (message_id(bell), encode(bell))
-    return arguments
+    return Call(SETTLE, keys, [*arguments, *told(nexts)])

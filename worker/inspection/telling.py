@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 from db.executions import Bell
 from worker.bells.actions import Move, Place, move
 from worker.bells.calls import run
-from worker.bells.settling import ring_calls
+from worker.bells.peals import ring_calls
 from worker.inspection.reach import Reach
 from worker.wire import encode, message_id
 

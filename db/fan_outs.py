@@ -1,0 +1,344 @@
+"""Fan-outs: the executions of slots, of all their subscribers or of the next so many, made by one statement."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from db.executions import OPEN, Peal
+from db.halts import paused_sql
+from trading.orders import LIVE
+
+# A cursor behind every subscription.
+LAST_ID = 2**63 - 1
+# With a smaller share than this whoever may be rung is always counted under his lock; see `_CROWDED`.
+_ROOMY_SHARE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One firing of a schedule as planned: what the rows of its fan-out are made of.
+
+    day, as_of: whose data it is for. needs: JSON text of prerequisites or None; `$parameters` in it stands for the
+    account's parameter set. missed: why the rows are made ended, for a slot that is past its use. overlap: what becomes
+    of an account whose earlier execution is not over. jitter_seconds, spread_seconds: over which the rows' due times
+    are laid. after, until: of which subscriptions, by their ids, the first excluded.
+    """
+
+    schedule_id: int
+    task_name: str
+    queue: str
+    at: datetime
+    day: date
+    as_of: datetime
+    useful_until: datetime
+    needs: str | None
+    missed: str | None = None
+    scope: str = "account"
+    condition: str | None = None
+    overlap: str = "allow"
+    jitter_seconds: int = 0
+    spread_seconds: int = 0
+    after: int = 0
+    until: int = LAST_ID
+
+    @property
+    def kind(self) -> tuple[str, str | None, bool, bool, bool]:
+        """What tells which statement makes its rows: slots of one kind are made by one."""
+        return (
+            self.scope,
+            self.condition,
+            self.task_name == "order_sync",
+            self.overlap != "allow",
+            bool(self.jitter_seconds or self.spread_seconds),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Delayed:
+    """What is due later: executions by id, with the moments they are due."""
+
+    task_name: str
+    queue: str
+    due: Sequence[tuple[int, datetime]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A committed piece of a slot: what to ring now or later, and where the next piece starts.
+
+    What is over a user's share has no bell yet. last: no subscriber is behind it. made: executions that are new.
+    """
+
+    slot: Slot
+    peal: Peal
+    delayed: Delayed
+    cursor: int
+    last: bool
+    made: int
+
+
+_CONDITIONS = {
+    None: "true",
+    "has_open_position": "EXISTS (SELECT FROM positions p WHERE p.account_id = s.account_id AND p.closed_at IS NULL)",
+    "has_live_order": (
+        "EXISTS (SELECT FROM orders o WHERE o.account_id = s.account_id AND o.status IN ("
+        + ", ".join(f"'{state}'" for state in sorted(LIVE))
+        + "))"
+    ),
+    "has_failed_order": (
+        "EXISTS (SELECT FROM orders o WHERE o.account_id = s.account_id AND o.status = 'failed' "
+        "AND o.retry_until >= market_now())"
+    ),
+    "prices_missing": "NOT EXISTS (SELECT FROM price_days d WHERE d.day = slot.day AND d.whole)",
+}
+
+_COLUMNS = {
+    "schedule_id": "bigint", "after": "bigint", "until": "bigint", "task_name": "text", "queue": "text",
+    "at": "timestamptz", "day": "date", "as_of": "timestamptz", "useful_until": "timestamptz", "needs": "text",
+    "missed": "text", "overlap": "text", "jitter_seconds": "int", "spread_seconds": "int",
+}  # fmt: skip
+_SLOTS = (
+    "slot AS MATERIALIZED (SELECT * FROM unnest("
+    + ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _COLUMNS.items())
+    + f") WITH ORDINALITY AS slot({', '.join(_COLUMNS)}, number))"
+)
+
+# Subscribers one by one in the order of their index, each with what is his: the planner takes row security for a filter
+# that nearly nothing passes, and would read all users for it.
+_SEEN = """
+    seen AS MATERIALIZED (
+        SELECT slot.number, s.* FROM slot CROSS JOIN LATERAL (
+            SELECT s.id, s.user_id, s.account_id,
+                   s.enabled AND (s.paused_until IS NULL OR s.paused_until <= (SELECT market_now())) AS fires
+            FROM schedule_subscriptions s
+            WHERE s.schedule_id = slot.schedule_id AND s.id > slot.after AND s.id <= slot.until
+            ORDER BY s.schedule_id, s.id LIMIT :chunk) s)
+"""
+_SUBSCRIBERS = {
+    "account": _SEEN
+    + """,
+    chunk AS MATERIALIZED (
+        SELECT s.number, s.id, s.user_id, s.account_id, '' AS subject, coalesce(c.parameters, '') AS parameters
+        FROM seen s
+        CROSS JOIN LATERAL (
+            SELECT v.service_running FROM service_status v WHERE v.user_id = s.user_id OFFSET 0) v
+        LEFT JOIN LATERAL (
+            SELECT c.strategy || ':' || c.parameter_hash AS parameters
+            FROM user_trading_config c WHERE c.user_id = s.user_id OFFSET 0) c ON true
+        WHERE {condition} AND ((s.fires AND v.service_running AND c.parameters IS NOT NULL) OR {regardless}))
+    """,
+    "parameters": """
+    chunk AS MATERIALIZED (
+        SELECT slot.number, 0::bigint AS id, NULL::bigint AS user_id, NULL::bigint AS account_id,
+               c.strategy || ':' || c.parameter_hash AS subject, '' AS parameters
+        FROM slot CROSS JOIN user_trading_config c
+        JOIN service_status v ON v.user_id = c.user_id AND v.service_running
+        WHERE {condition} GROUP BY slot.number, c.strategy, c.parameter_hash),
+    seen AS (SELECT number, id, user_id FROM chunk)
+    """,
+    "shared": """
+    chunk AS MATERIALIZED (
+        SELECT slot.number, 0::bigint AS id, NULL::bigint AS user_id, NULL::bigint AS account_id, '' AS subject,
+               '' AS parameters
+        FROM slot WHERE {condition}),
+    seen AS (SELECT number, id, user_id FROM chunk)
+    """,
+}
+
+# Who has anything open in a queue. Whoever counts such a user's share holds him, by a statement of its own: only a
+# later one sees what those who held him before have rung. Who has nothing open is not held: what others ring for him
+# meanwhile is work that did not exist a moment ago.
+_CROWDED = f"""
+    WITH {_SLOTS}, {_SEEN},
+    span AS MATERIALIZED (SELECT min(user_id) AS first, max(user_id) AS last FROM seen)
+    SELECT DISTINCT s.user_id FROM seen s JOIN (
+        SELECT e.user_id FROM service_task_execution e
+        WHERE e.user_id >= (SELECT first FROM span) AND e.user_id <= (SELECT last FROM span)
+          AND e.queue = ANY(CAST(:queues AS text[])) AND e.is_open AND e.rung_at IS NOT NULL
+        UNION
+        SELECT e.user_id FROM service_task_execution e
+        WHERE e.user_id >= (SELECT first FROM span) AND e.user_id <= (SELECT last FROM span)
+          AND e.queue = ANY(CAST(:queues AS text[])) AND e.is_ringable) e USING (user_id)
+"""
+_EVERYBODY = f"WITH {_SLOTS}, {_SEEN} SELECT DISTINCT user_id FROM seen"
+# One that somebody else holds now is rung by a later look.
+_HOLD = text(
+    "SELECT user_id FROM service_status WHERE user_id = ANY(CAST(:crowded AS bigint[])) "
+    "ORDER BY user_id FOR UPDATE SKIP LOCKED"
+)
+
+_LAID = """
+    slot.at + make_interval(secs => round((
+        (hashint8extended(chunk.account_id, 0) & 2147483647) / 2147483648.0 * slot.spread_seconds
+        + (hashint8extended(chunk.account_id, extract(epoch FROM slot.at)::bigint) & 2147483647) / 2147483648.0
+          * slot.jitter_seconds)::numeric, 3)::float8)
+"""
+# The earliest that is not over of the same schedule and account, before this slot.
+_EARLIER = f"""
+    LEFT JOIN LATERAL (
+        SELECT e.id, e.scheduled_for FROM service_task_execution e
+        WHERE slot.overlap <> 'allow' AND e.user_id IS NOT DISTINCT FROM chunk.user_id AND e.task_name = slot.task_name
+          AND e.account_id IS NOT DISTINCT FROM chunk.account_id AND e.subject = chunk.subject
+          AND e.schedule_id = slot.schedule_id AND e.as_of < slot.as_of AND {OPEN.format("e")}
+        ORDER BY e.scheduled_for DESC LIMIT 1) earlier ON true
+"""
+_NO_EARLIER = "CROSS JOIN (SELECT NULL::bigint AS id, NULL::timestamptz AS scheduled_for) earlier"
+
+# The rows of those who may be rung are made rung, as far as their share of the queue goes.
+_FAN_OUT = """
+    WITH {slots}, {subscribers},
+    taken AS MATERIALIZED (
+        SELECT e.user_id, e.queue, count(*) AS places FROM service_task_execution e
+        WHERE e.user_id >= (SELECT min(user_id) FROM chunk) AND e.user_id <= (SELECT max(user_id) FROM chunk)
+          AND e.queue = ANY(CAST(:queues AS text[])) AND e.is_open AND e.rung_at IS NOT NULL
+        GROUP BY e.user_id, e.queue),
+    drawn AS (
+        SELECT slot.*, chunk.id, chunk.user_id, chunk.account_id, chunk.subject, chunk.parameters,
+               {at} AS due, earlier.id AS earlier_id,
+               CASE WHEN slot.missed IS NOT NULL THEN slot.missed
+                    WHEN slot.overlap = 'skip' AND earlier.id IS NOT NULL
+                    THEN 'overlap: ' || earlier.id || ' of ' || earlier.scheduled_for || ' is not over' END AS skipped,
+               CASE WHEN slot.overlap = 'queue' AND earlier.id IS NOT NULL
+                    THEN coalesce(CAST(replace(slot.needs, '$parameters', chunk.parameters) AS jsonb), '[]')
+                         || jsonb_build_array(jsonb_build_object(
+                            'task', slot.task_name, 'subject', chunk.subject, 'account', false, 'repeats', true,
+                            'after', earlier.scheduled_for, 'ends', earlier.id))
+                    ELSE CAST(replace(slot.needs, '$parameters', chunk.parameters) AS jsonb) END AS waiting_for
+        FROM slot JOIN chunk USING (number) {earlier}),
+    placed AS (
+        SELECT drawn.*, CASE
+            WHEN drawn.skipped IS NOT NULL OR drawn.waiting_for IS NOT NULL OR {later} OR {paused} THEN NULL
+            WHEN drawn.user_id IS NULL THEN now()
+            WHEN (crowded.user_id IS NULL OR crowded.held)
+             AND coalesce(taken.places, 0)
+                 + row_number() OVER (PARTITION BY drawn.user_id, drawn.queue ORDER BY drawn.number, drawn.id) <= :share
+            THEN now() END AS rung_at
+        FROM drawn LEFT JOIN taken USING (user_id, queue)
+        LEFT JOIN unnest(CAST(:crowded AS bigint[]), CAST(:held AS bool[])) AS crowded(user_id, held) USING (user_id)),
+    made AS (
+        INSERT INTO service_task_execution
+            (scheduled_for, task_name, user_id, account_id, subject, schedule_id, queue, status, waiting_for,
+             useful_until, as_of, rung_at, reason, finished_at)
+        SELECT p.due, p.task_name, p.user_id, p.account_id, p.subject, p.schedule_id, p.queue,
+               CASE WHEN p.skipped IS NOT NULL THEN 'skipped'
+                    WHEN p.waiting_for IS NULL THEN 'queued' ELSE 'waiting' END,
+               p.waiting_for, p.useful_until, p.as_of, p.rung_at, left(p.skipped, 512),
+               CASE WHEN p.skipped IS NOT NULL THEN now() END
+        FROM placed p
+        ON CONFLICT (task_name, user_id, account_id, subject, scheduled_for) DO NOTHING
+        RETURNING id, schedule_id, scheduled_for, rung_at)
+    SELECT slot.number, coalesce(seen.last, slot.after) AS last, coalesce(seen.count, 0) AS seen,
+           coalesce(made.count, 0) AS made, made.ids, made.times
+    FROM slot
+    LEFT JOIN (SELECT number, max(id) AS last, count(*) FROM seen GROUP BY number) seen USING (number)
+    LEFT JOIN (
+        SELECT schedule_id, count(*), array_agg(id) FILTER (WHERE rung_at IS NOT NULL) AS ids,
+               {times} AS times
+        FROM made GROUP BY schedule_id) made USING (schedule_id)
+    ORDER BY slot.number
+"""
+_TIMES = "array_agg(scheduled_for) FILTER (WHERE rung_at IS NOT NULL)"
+
+# What an earlier slot's execution of an account still does is over: whoever runs it is fenced.
+_CANCEL = f"""
+    WITH {_SLOTS}, {_SEEN}
+    UPDATE service_task_execution e
+    SET status = 'cancelled', generation = e.generation + 1, finished_at = now(),
+        reason = 'overlap: the slot of ' || held.at || ' came before this was over'
+    FROM (
+        SELECT e.scheduled_for, e.id, slot.at FROM slot JOIN seen s USING (number) CROSS JOIN LATERAL (
+            SELECT e.scheduled_for, e.id FROM service_task_execution e
+            WHERE e.user_id = s.user_id AND e.task_name = slot.task_name AND e.account_id = s.account_id
+              AND e.schedule_id = slot.schedule_id AND e.as_of < slot.as_of AND {OPEN.format("e")}
+            ORDER BY e.id FOR UPDATE OF e) e
+        WHERE slot.overlap = 'cancel' AND slot.missed IS NULL) held
+    WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id
+"""
+
+# The planner would rather read a table whole and sort than believe how little of it is asked for.
+_PLAIN = text(
+    "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true), "
+    "set_config('enable_incremental_sort', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
+)
+
+
+class FanOutRepository:
+    """Makes executions of slots. Needs the system scope.
+
+    share: how many executions of one user may be rung in one queue; the others are made and not rung.
+    """
+
+    def __init__(self, session: AsyncSession, share: int) -> None:
+        self.session, self.share = session, share
+
+    async def make(self, slots: Sequence[Slot], chunk: int) -> list[Chunk]:
+        """Insert the executions of the next subscribers of slots, so many of each; those that exist are left alone.
+
+        slots: of different schedules. Returns one chunk a slot, in any order.
+        """
+        await self.session.execute(_PLAIN)
+        by_kind: dict[object, list[Slot]] = defaultdict(list)
+        for slot in slots:
+            by_kind[slot.kind].append(slot)
+        return [made for some in by_kind.values() for made in await self._make(some, chunk)]
+
+    async def _make(self, slots: Sequence[Slot], chunk: int) -> list[Chunk]:
+        scope, condition, is_sync, overlaps, is_laid = slots[0].kind
+        values: dict[str, Any] = {name: [getattr(slot, name) for slot in slots] for name in _COLUMNS}
+        if scope == "account":
+            values["chunk"] = chunk
+            if any(slot.overlap == "cancel" for slot in slots):
+                await self.session.execute(text(_CANCEL), values)
+        queues = sorted({slot.queue for slot in slots})
+        crowded, held = await self._hold(slots, values, queues)
+        shares = {"queues": queues, "crowded": crowded, "held": [one in held for one in crowded], "share": self.share}
+        statement = _statement(scope, condition, is_sync, overlaps, is_laid)
+        rows = (await self.session.execute(text(statement), {**values, **shares})).all()
+        return [_chunk(slot, row, chunk) for slot, row in zip(slots, rows, strict=True)]
+
+    async def _hold(
+        self, slots: Sequence[Slot], values: dict[str, Any], queues: list[str]
+    ) -> tuple[list[int], frozenset[int]]:
+        """Return who of the subscribers has something open in these queues, and who of them is held now."""
+        rings = [slot for slot in slots if slot.needs is None and slot.missed is None]
+        if slots[0].scope != "account" or not rings:
+            return [], frozenset()
+        look = (_CROWDED, {**values, "queues": queues}) if self.share >= _ROOMY_SHARE else (_EVERYBODY, values)
+        crowded = sorted((await self.session.execute(text(look[0]), look[1])).scalars())
+        if not crowded:
+            return [], frozenset()
+        return crowded, frozenset((await self.session.execute(_HOLD, {"crowded": crowded})).scalars())
+
+
+def _statement(scope: str, condition: str | None, is_sync: bool, overlaps: bool, is_laid: bool) -> str:
+    # Whatever stops, an account with live orders is looked after until they are final.
+    regardless = _CONDITIONS["has_live_order"] if is_sync else "false"
+    return _FAN_OUT.format(
+        slots=_SLOTS,
+        subscribers=_SUBSCRIBERS[scope].format(condition=_CONDITIONS[condition], regardless=regardless),
+        at=_LAID if is_laid else "slot.at",
+        earlier=_EARLIER if overlaps else _NO_EARLIER,
+        paused=paused_sql("drawn"),
+        later="(drawn.due > drawn.at AND (SELECT speed IS NULL FROM market_clock))" if is_laid else "false",
+        times=_TIMES if is_laid else "NULL::timestamptz[]",
+    )
+
+
+def _chunk(slot: Slot, row: Any, chunk: int) -> Chunk:
+    ids, last = row.ids or [], slot.scope != "account" or row.seen < chunk
+    due: Iterable[tuple[int, datetime]] = zip(ids, row.times, strict=True) if row.times else ()
+    later = [(id_, at) for id_, at in due if at > slot.at]
+    delayed = {id_ for id_, _ in later}
+    return Chunk(
+        slot,
+        Peal(slot.task_name, slot.queue, slot.at, [id_ for id_ in ids if id_ not in delayed] if delayed else ids),
+        Delayed(slot.task_name, slot.queue, later),
+        row.last,
+        last,
+        row.made,
+    )
