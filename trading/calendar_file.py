@@ -7,7 +7,7 @@ from datetime import date, time, timedelta
 
 from trading.calendar import Calendar, Session, ist
 from trading.calendar_check import Fault, phase_fault, validity_fault
-from trading.calendar_head import Head, read_day, read_head, read_hours
+from trading.calendar_head import LONGEST_NAME, LONGEST_SOURCE, Head, read_day, read_head, read_hours, read_words
 from trading.errors import BadCalendar
 from trading.phases import ALL, Phase, Timetable
 
@@ -88,6 +88,8 @@ def _read_row(number: int, row: dict[str, str]) -> tuple[date, tuple[time, time]
     day = read_day(number, row["day"])
     if not row["name"] or not row["source"]:
         raise BadCalendar(number, f"{day} has no name or no source", "say what the day is and who says so")
+    read_words(number, "name", row["name"], LONGEST_NAME)
+    read_words(number, "source", row["source"], LONGEST_SOURCE)
     if row["kind"] == "special":
         return day, read_hours(number, row["opens"], row["closes"])
     if row["kind"] != "holiday":

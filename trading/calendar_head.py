@@ -25,7 +25,10 @@ _EXAMPLES = {
     "regular": "09:15-15:30",
     "hours": "continuous fno 09:15-15:15 from 2026-08-03 source the exchange's circular",
 }
-_LONGEST_SOURCE = 512
+# As rows hold them.
+LONGEST_NAME, LONGEST_SOURCE = 255, 512
+# Wide of any exchange's days, and far enough from the ends of time that a day can be added.
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
 _ONE_DAY = timedelta(days=1)
 
 
@@ -74,9 +77,21 @@ def read_head(lines: Sequence[str]) -> Head:
 def read_day(number: int, text: str) -> date:
     """Return a day of a file. Raises BadCalendar."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise BadCalendar(number, f"not a day: {text!r}", "write it like 2026-01-26") from None
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        years = f"between {_FIRST_YEAR} and {_LAST_YEAR}, like 2026-01-26"
+        raise BadCalendar(number, f"the year of {day} is none of an exchange's calendar", f"write a day {years}")
+    return day
+
+
+def read_words(number: int, what: str, text: str, longest: int) -> str:
+    """Return a text of a file that a row can hold. Raises BadCalendar."""
+    if len(text) > longest or "\x00" in text:
+        problem = f"the {what} {text[:20]!r}... is {len(text)} characters long, or not text"
+        raise BadCalendar(number, problem, f"say it in at most {longest} characters")
+    return text
 
 
 def read_hours(number: int, opens: str, closes: str, *, over_night: bool = False) -> tuple[time, time]:
@@ -138,11 +153,11 @@ def _coverage(found: Sequence[tuple[int, re.Match[str]]]) -> tuple[date, date]:
 
 def _hours(number: int, match: re.Match[str]) -> Hours:
     word, segment, opens, closes, only, first, last, source = match.groups()
-    phase = PHASE_WORDS[word]
+    phase, source = PHASE_WORDS[word], read_words(number, "source", source, LONGEST_SOURCE)
     clocks = read_hours(number, opens, closes, over_night=phase is Phase.AMO)
     if only is not None:
         day = read_day(number, only)
-        return Hours(phase, segment, *clocks, day, day, source[:_LONGEST_SOURCE])
+        return Hours(phase, segment, *clocks, day, day, source)
     begins, ends = read_day(number, first), None if last is None else read_day(number, last)
     if ends is not None and ends < begins:
         raise BadCalendar(
@@ -150,4 +165,4 @@ def _hours(number: int, match: re.Match[str]) -> Hours:
             f"the hours are valid from {begins} to {ends}: the end lies before the start",
             f"write the earlier day first, like from {ends} to {begins}",
         )
-    return Hours(phase, segment, *clocks, begins, ends, source[:_LONGEST_SOURCE])
+    return Hours(phase, segment, *clocks, begins, ends, source)

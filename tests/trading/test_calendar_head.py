@@ -1,14 +1,19 @@
 """What a calendar file says of itself: hours with their validity; whatever does not fit is refused with its cure."""
 
 from datetime import date, time
+from importlib.resources import files
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trading.calendar_check import phase_fault
+from trading.calendar import Calendar
+from trading.calendar_check import phase_fault, validity_fault
 from trading.calendar_file import has_phases, read_calendar
 from trading.errors import BadCalendar
 from trading.phases import Hours, Phase
 
+NSE = (files("db") / "nse_calendar.csv").read_text(encoding="utf-8")
 TITLES = "day,kind,opens,closes,name,source\n"
 REGULAR = "# hours: continuous all 09:15-15:30 from 2024-10-28 source NSE\n"
 HEAD = "# exchange: NSE\n# coverage: 2024-10-28..2024-11-10\n"
@@ -70,6 +75,9 @@ def _of(line: str) -> str:
 
 
 BROKEN = [
+    (_of("pre-open all 09:00-09:15 from 2024-10-28 source " + "x" * 513), "say it in at most 512 characters", 4),
+    (_of("pre-open all 09:00-09:15 from 0001-01-01 source NSE"), "write a day between 1900 and 2199", 4),
+    (REGULAR + "# coverage: 2024-11-11..9999-12-31\n", "the year of 9999-12-31", 4),
     (_of("lunch all 12:00-13:00 from 2024-10-28 source NSE"), "hours cannot be read: 'lunch all", 4),
     (_of("pre-open all 09:00-09:15 source NSE"), "hours cannot be read", 4),
     (_of("pre-open all 09:00-09:15 from 2024-10-28"), "with a phase of pre-open, continuous, closing-auction", 4),
@@ -113,3 +121,28 @@ def test_hours_that_one_session_has_for_itself_must_fit_it() -> None:
 
 def test_hours_that_follow_each_other_have_no_fault() -> None:
     assert phase_fault(read_calendar(HEAD + REGULAR + TITLES + EVENING)) is None
+
+
+@given(st.integers(0, 14), st.integers(0, 120), st.text(max_size=6), st.integers(0, 40), st.booleans())
+def test_whatever_somebody_writes_is_a_calendar_or_refused_by_its_line(
+    number: int, at: int, typed: str, gone: int, twice: bool
+) -> None:
+    lines = NSE.splitlines()[:20]
+    line = lines[number]
+    lines[number] = line[:at] + typed + line[at + gone :]
+    if twice:
+        lines.insert(number, line)
+    calendar, refused = _taken("\n".join(lines))
+    if refused is not None:
+        assert 0 <= refused.line <= len(lines) + len(typed.splitlines())
+    if calendar is not None:
+        assert validity_fault(calendar.timetable.hours, calendar.first, calendar.last) is None
+        assert phase_fault(calendar) is None
+
+
+def _taken(text: str) -> tuple[Calendar | None, BadCalendar | None]:
+    """Return the calendar of a text, or how it is refused: there is nothing else."""
+    try:
+        return read_calendar(text), None
+    except BadCalendar as error:
+        return None, error
