@@ -12,11 +12,14 @@ from sqlalchemy import text
 from config.servers import ServerUrls
 from db.claims import LedgerRepository
 from db.executions import Execution
+from db.shares import ShareRepository
 from db.transaction import Database
 from scheduler.wakeups import Wakeups
+from tests.halted import halt, resume
 from tests.people import MORNING, person, queued, scalar, worker
 from tests.waiting import until
-from tests.worker.inside import claim, open_ledger, running_worker
+from tests.worker.inside import beside, claim, open_ledger, running_worker
+from trading.halts import Stops
 from worker import ledger as ledgers
 from worker.bells.keys import claims_key, messages_key, ready_key
 from worker.bells.ringing import Bells
@@ -27,7 +30,7 @@ from worker.queue.fetching import Fetching
 ROW = "SELECT concat_ws(' ', status, attempt, generation) FROM service_task_execution WHERE id = :id"
 COUNT = "SELECT count(*) FROM service_task_execution WHERE status = 'success'"
 
-Answer = tuple[list[Execution], set[str]]
+Answer = tuple[list[Execution], dict[str, str]]
 
 
 async def step(*_: object) -> Outcome:
@@ -49,13 +52,13 @@ def lose_answers(monkeypatch: pytest.MonkeyPatch, of: set[str], *, committed: bo
 
     async def claim_and_lose(self: LedgerRepository, *arguments: object, alone: bool = False) -> Answer:
         moments.append(time.monotonic())
-        won, late = await original(self, *arguments, alone=alone)  # type: ignore[arg-type]
+        won, dropped = await original(self, *arguments, alone=alone)  # type: ignore[arg-type]
         if of & {one.subject for one in won} and not lost.is_set():
             lost.set()
             if committed:
                 await self.session.commit()
             raise ConnectionError("the answer was lost")
-        return won, late
+        return won, dropped
 
     monkeypatch.setattr(LedgerRepository, "claim", claim_and_lose)
     return moments
@@ -295,6 +298,40 @@ async def test_what_is_late_at_its_claim_wakes_the_scheduler_that_lets_its_users
         assert not ledger.held
         await asyncio.wait_for(wakeups.event.wait(), 5)
     await wakeups.close()
+
+
+async def test_the_message_of_what_is_paused_leaves_redis_with_that_reason_and_runs_after_the_halt(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await worker(database)
+    asha = await person(database)
+    bell = await queued(database, "prices", asha)
+    id_ = await halt(database, Stops.TASKS, user_id=asha.user_id)
+
+    async def is_gone() -> bool:
+        return await bells.redis.hlen(messages_key("default")) == 0
+
+    await bells.ring([bell])
+    async with beside(running_worker(urls, step)) as ledger:
+        await until(is_gone)
+        assert await scalar(database, ROW, id=bell.execution_id) == "queued 0 2"
+        assert ledger.room.held == 0
+        await resume(database, [id_])
+        async with database.transaction(None) as session:
+            again = await ShareRepository(session, 8).ring_next([asha.user_id], ["default"])
+        await bells.ring(again)
+        await until(ended(database, 1))
+    assert await scalar(database, ROW, id=bell.execution_id) == "success 1 2"
+
+
+async def test_a_claim_says_that_a_halt_kept_an_execution_from_beginning(database: Database, urls: ServerUrls) -> None:
+    await worker(database)
+    bell = await queued(database, "prices")
+    await halt(database, Stops.TASKS)
+    with open_ledger(urls) as ledger:
+        found = await claim(ledger, bell)
+        assert found.dropped == {f"{bell.execution_id}.1": "paused"}
+        assert not ledger.held
 
 
 async def test_what_was_claimed_and_never_began_is_no_longer_held_and_its_message_is_gone(

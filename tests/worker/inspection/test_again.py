@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from db.executions import Bell
 from db.transaction import Database
+from tests.halted import halt, resume
 from tests.people import Person, person, replay_from, scalar
 from tests.worker.inspection.makings import (
     audited,
@@ -19,6 +20,7 @@ from tests.worker.inspection.makings import (
     stock_ready,
     stored,
 )
+from trading.halts import Stops
 from worker.bells.calls import text as text_of
 from worker.bells.keys import dead_errors_key, dead_key, dead_messages_key, messages_key, ready_key, waiting_key
 from worker.bells.ringing import Bells
@@ -65,6 +67,18 @@ async def test_a_dead_letter_that_is_requeued_is_a_new_execution_of_the_same_slo
     [(actor, action, _, id_, user_id, changes)] = await audited(database)
     assert (actor, action, id_, user_id) == ("asha", "requeue", bell.execution_id, asha.user_id)
     assert changes == {"status": "failed", "again": new}
+
+
+async def test_what_a_halt_keeps_from_beginning_is_not_done_again_before_it_ends(
+    database: Database, bells: Bells, asha: Person
+) -> None:
+    bell = await dead(database, bells, asha)
+    id_ = await halt(database, Stops.TASKS, user_id=asha.user_id)
+    [result] = await _act(database, bells, Action.REQUEUE, bell.execution_id)
+    assert (result.verdict, f"halt {id_} keeps it from beginning" in result.said) == (Verdict.REFUSED, True)
+    await resume(database)
+    [result] = await _act(database, bells, Action.REQUEUE, bell.execution_id)
+    assert result.verdict == Verdict.DONE
 
 
 async def test_while_it_is_done_again_it_is_not_done_a_third_time(
