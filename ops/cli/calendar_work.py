@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,14 @@ import typer
 from db.calendar import CalendarRepository
 from ops.cli.market_commands import check_order, exchange_today
 from ops.cli.reach import reading
-from ops.cli.tables import print_json, print_rows
+from ops.cli.tables import print_json, print_rows, said
 from trading.calendar import Calendar
 from trading.calendar_diff import DayChange, day_changes, with_phases_of
 from trading.calendar_file import NamedDay, has_phases, read_calendar
 from trading.phases import PHASE_WORDS, Hours
 
 _SATURDAY = 5
+_COLUMNS = ("day", "until", "sessions", "change", "hours", "were", "phases")
 _WORDS = {phase: word for word, phase in PHASE_WORDS.items()}
 
 
@@ -94,7 +96,8 @@ def print_difference(found: Mapping[str, Any]) -> None:
     for title, key in (("hours go", "hours_gone"), ("hours come", "hours_new")):
         for line in found[key]:
             typer.echo(f"{title}: {line}")
-    print_rows("Days that differ (times in IST)", found["days"])
+    told = [{**_told(list(rows)), "change": change} for (change, _), rows in groupby(found["days"], _alike)]
+    print_rows("Days that differ (times in IST)", told, columns=_COLUMNS)
 
 
 def hours_row(one: Hours) -> dict[str, Any]:
@@ -111,6 +114,23 @@ def text_of(file: Path) -> str:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise typer.BadParameter(f"{file}, line {line}, is no UTF-8 text: save the file as UTF-8") from None
+
+
+def _alike(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what days have in common that are told in one line: their phases alone moved, all in the same way."""
+    return row["change"], row["phases"] if row["change"] == "other phases" else str(row["day"])
+
+
+def _told(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    first, last = rows[0], rows[-1]
+    hours, was = (_clocks(first, *names) for names in (("opens", "closes"), ("opened", "closed")))
+    until = None if last is first else last["day"]
+    moved = {"hours": hours, "were": was} if hours != was else {"hours": None, "were": None}
+    return {"day": first["day"], "until": until, "sessions": len(rows), **moved, "phases": first["phases"]}
+
+
+def _clocks(row: Mapping[str, Any], opens: str, closes: str) -> str:
+    return "none" if row[opens] is None else f"{said(row[opens])[11:16]}-{said(row[closes])[11:16]}"
 
 
 def _day_row(one: DayChange) -> dict[str, Any]:

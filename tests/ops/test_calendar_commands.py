@@ -151,6 +151,9 @@ async def test_hours_that_change_plan_nothing_else_and_are_told_by_day(
     assert [(day["day"], day["change"], day["phases"]) for day in found["days"]] == [
         (day, "other phases", "post-close all 15:55-16:05, was 15:50-16:00") for day in ("2026-08-03", "2026-08-04")
     ]
+    lines = (await muhurat("calendar", "diff", str(shipped), "--from", "2026-07-30", "--to", "2026-08-04")).splitlines()
+    (told,) = [line for line in lines if line.startswith("│ 2026-")]
+    assert all(part in told for part in ("2026-08-03", "2026-08-04", "2 │ other phases"))
     done = await _import(muhurat, shipped, "--yes")
     assert (done["added"], done["removed"], done["other_hours"]) == (0, 0, 0)
     async with database.reading(None) as session:
