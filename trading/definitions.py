@@ -16,6 +16,7 @@ SCOPES = ("shared", "parameters", "account")
 CATCH_UPS = ("none", "last", "all")
 OVERLAPS = ("allow", "skip", "queue", "cancel")
 CONDITIONS = ("has_open_position", "has_live_order", "has_failed_order", "prices_missing")
+_MADE = {"shared": "once for all", "parameters": "for each set of parameters", "account": "for each account"}
 _OF_ACCOUNTS = frozenset(CONDITIONS) - {"prices_missing"}
 
 # The columns of a schedule's row that people set, as `read_definition` takes them and `Definition.written` gives them.
@@ -127,12 +128,12 @@ def check(
 def _check_words(one: Definition, calendar: Calendar, tasks: Mapping[str, Scheduled]) -> None:
     if len(one.name) > LONGEST_NAME or not one.name.isprintable() or one.name != one.name.strip():
         raise BadDefinition("name", one.name, f"it must be {LONGEST_NAME} printable characters at most", "close sync")
-    _among("task_name", one.task_name, tasks)
+    # An example of the same scope, where there is one, needs no other change.
+    _among("task_name", one.task_name, sorted(tasks, key=lambda name: (tasks[name].scope != one.scope, name)))
     _among("exchange", one.exchange, [calendar.exchange])
-    _among("scope", one.scope, SCOPES)
     scope = tasks[one.task_name].scope
     if one.scope != scope:
-        raise BadDefinition("scope", one.scope, f"{one.task_name} is made for each {scope}", scope)
+        raise BadDefinition("scope", one.scope, f"{one.task_name} is made {_MADE[scope]}", scope)
     _among("catch_up", one.catch_up, CATCH_UPS)
     _among("overlap", one.overlap, OVERLAPS)
     if one.condition is not None:
