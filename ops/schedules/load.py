@@ -76,9 +76,14 @@ class Simulation:
 def simulate(
     schedules: Iterable[Loaded], calendar: Calendar, first: datetime, last: datetime, daily_bars: bool = False
 ) -> Simulation:
-    """Return what the slots in [first, last) make."""
+    """Return what the slots in [first, last) make.
+
+    Schedules of one task that have a slot at the same moment make one execution for whoever subscribes to both: there
+    the largest of them counts.
+    """
     made = Simulation(first, last)
     found: dict[datetime, Counter[str]] = {}
+    taken: dict[tuple[str, datetime], int] = {}
     tick = timedelta(microseconds=1)
     for one in schedules:
         slots = total = 0
@@ -87,6 +92,9 @@ def simulate(
             if firing.outcome != "fires":
                 continue
             count = sum(load.executions for load in one.loads if load.since is None or load.since <= firing.slot)
+            key = (one.definition.task_name, firing.slot)
+            count = max(count - taken.get(key, 0), 0)
+            taken[key] = taken.get(key, 0) + count
             slots, total = slots + 1, total + count
             for minute, some in _laid(firing.slot, count, shares):
                 found.setdefault(minute, Counter())[one.queue] += some

@@ -2,9 +2,10 @@
 
 import heapq
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from itertools import groupby
 
 from trading.calendar import Calendar, exchange_time
 from trading.definitions import Definition
@@ -20,6 +21,10 @@ class Outcome(StrEnum):
     PAUSED = "paused"
     OFF = "off"
     STOPPED = "stopped"
+    SAME = "same"  # another schedule of its task has this slot: one execution an account
+
+
+_MADE = (Outcome.FIRES, Outcome.HALTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,30 @@ def outlook(
 ) -> Iterator[Coming]:
     """Yield the slots of schedules in (after, until], in the order in which they are fired."""
     streams = [_of(one, calendar, after, until, daily_bars) for one in watched]
-    return heapq.merge(*streams, key=lambda coming: coming.slot)
+    merged = heapq.merge(*streams, key=_slot_of)
+    return (coming for _, some in groupby(merged, key=_slot_of) for coming in _once(list(some)))
+
+
+def _slot_of(coming: Coming) -> datetime:
+    return coming.slot
+
+
+def _once(some: Sequence[Coming]) -> Iterator[Coming]:
+    """Yield the slots of one moment; of those that make the same execution the first without a condition makes it."""
+    makers: dict[str, Coming] = {}
+    for one in some:
+        if one.condition is None and one.outcome in _MADE:
+            makers.setdefault(one.task, one)
+    for one in some:
+        maker = makers.get(one.task, one)
+        left = tuple(account for account in one.accounts or () if account not in (maker.accounts or ()))
+        if maker is one or one.outcome not in _MADE:
+            yield one
+        elif left:
+            yield replace(one, accounts=left)
+        else:
+            why = f"one execution with {maker.schedule!r}"
+            yield replace(one, outcome=Outcome.SAME, why=why, accounts=None if one.accounts is None else ())
 
 
 def _of(one: Watched, calendar: Calendar, after: datetime, until: datetime, daily_bars: bool) -> Iterator[Coming]:
@@ -100,7 +128,7 @@ def _of(one: Watched, calendar: Calendar, after: datetime, until: datetime, dail
 def _told(one: Watched, firing: Firing) -> Coming:
     made = _accounts(one, firing.slot)
     outcome, why = _outcome(one, firing, made)
-    if outcome not in (Outcome.FIRES, Outcome.HALTED, Outcome.SKIPPED):
+    if outcome not in (*_MADE, Outcome.SKIPPED):
         made = ()
     name, task = one.definition.name, one.definition.task_name
     return Coming(firing.slot, name, task, outcome, why, one.definition.condition, None if one.parts is None else made)

@@ -42,7 +42,7 @@ def test_a_million_subscribers_are_one_number() -> None:
 def test_queues_add_up_minute_by_minute() -> None:
     made = load_of(
         Loaded(schedule("every 60s while open"), "orders", [Load(10)]),
-        Loaded(schedule("at 10:00"), "strategy", [Load(3)]),
+        Loaded(schedule("at 10:00", task_name="buy_orders"), "strategy", [Load(3)]),
     )
     assert len(made.minutes) == 375
     assert dict(made.minutes[ist(MONDAY, time(10))]) == {"orders": 10, "strategy": 3}
@@ -119,3 +119,9 @@ def test_numbers_of_an_axis_are_short() -> None:
 def test_moments_without_a_zone_are_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
         simulate([Loaded(schedule("open"), "orders", [Load(1)])], CALENDAR, datetime(2024, 1, 1), FIRST)  # noqa: DTZ001
+
+
+def test_two_schedules_of_a_task_at_one_moment_make_one_execution_for_each() -> None:
+    made = load_of(Loaded(schedule("open"), "orders", [Load(100)]), Loaded(schedule("at 09:15"), "orders", [Load(120)]))
+    assert made.total == 120
+    assert [line.executions for line in made.lines] == [100, 20]

@@ -121,3 +121,15 @@ def test_only_what_is_different_is_told() -> None:
     back = compare(often, rare, CALENDAR, FIRST, LAST)
     assert (back.count("goes"), back.same) == (5 * 300, 5 * 75)
     assert not compare(rare, rare, CALENDAR, FIRST, LAST).differences
+
+
+def test_two_schedules_of_a_task_at_one_moment_make_one_execution() -> None:
+    both = [Watched(schedule("open"), parts=(ALWAYS,)), Watched(schedule("at 09:15"), parts=(ALWAYS, Part(8)))]
+    told = [coming for coming in outlook(both, CALENDAR, FIRST, LAST) if coming.slot.day == MONDAY.day]
+    assert [(one.schedule, one.outcome, one.accounts) for one in told] == [
+        ("open", Outcome.FIRES, (7,)),
+        ("at 09:15", Outcome.FIRES, (8,)),
+    ]
+    alike = [Watched(schedule("open"), parts=(ALWAYS,)), Watched(schedule("at 09:15"), parts=(ALWAYS,))]
+    told = [coming for coming in outlook(alike, CALENDAR, FIRST, LAST) if coming.slot.day == MONDAY.day]
+    assert [one.outcome for one in told] == [Outcome.FIRES, Outcome.SAME]
