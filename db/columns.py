@@ -1,17 +1,21 @@
 """Many rows as one parameter a column: joined here and taken apart by Postgres, which costs both less than arrays."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 # Control signs, which no value holds: what separates values, and what stands for a null.
 _SEPARATOR, _NULL = "\x1f", "\x1e"
+# Moments go as microseconds since then: to write one as text takes Python three times as long.
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_MOMENT, _READ = "timestamptz", "timestamptz 'epoch' + interval '1 microsecond'"
 
 
 class Columns:
     """The columns of a statement's rows: name -> type of Postgres.
 
-    Texts must hold no control characters, and an empty one is no value: say None.
+    Texts must hold no control characters, and an empty one is no value: say None. Moments are aware.
     """
 
     def __init__(self, **kinds: str) -> None:
@@ -19,8 +23,15 @@ class Columns:
 
     def rows(self, alias: str) -> str:
         """Return the SQL of the rows, to stand after FROM."""
-        arrays = (f"CAST(string_to_array(:{name}, chr(31), chr(30)) AS {kind}[])" for name, kind in self._kinds.items())
-        return f"unnest({', '.join(arrays)}) AS {alias}({', '.join(self._kinds)})"
+        arrays = (
+            f"CAST(string_to_array(:{name}, chr(31), chr(30)) AS {'bigint' if kind == _MOMENT else kind}[])"
+            for name, kind in self._kinds.items()
+        )
+        names = ", ".join(self._kinds)
+        if _MOMENT not in self._kinds.values():
+            return f"unnest({', '.join(arrays)}) AS {alias}({names})"
+        read = (f"{_READ} * {name} AS {name}" if kind == _MOMENT else name for name, kind in self._kinds.items())
+        return f"(SELECT {', '.join(read)} FROM unnest({', '.join(arrays)}) AS sent({names})) AS {alias}"
 
     def values(self, **columns: Sequence[Any]) -> Mapping[str, str]:
         """Return the parameters of `rows`. Raises KeyError when a column is missing."""
@@ -45,6 +56,11 @@ def _as_it_is(text: str) -> str:
     return text
 
 
-_WRITTEN: Mapping[str, Callable[[Any], str]] = {
-    "text": _as_it_is, "timestamptz": datetime.isoformat, "date": date.isoformat,
-}  # fmt: skip
+def _microseconds(at: datetime) -> str:
+    return str((at - _EPOCH) // _MICROSECOND)
+
+
+# A history has a thousand times more trades than days.
+_day = lru_cache(maxsize=20_000)(date.isoformat)
+
+_WRITTEN: Mapping[str, Callable[[Any], str]] = {"text": _as_it_is, _MOMENT: _microseconds, "date": _day}

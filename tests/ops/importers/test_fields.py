@@ -6,9 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ops.importers import fields as f
 from ops.importers.fields import RefusedRecordError
+from trading.calendar import from_exchange_time
 
 
 @pytest.mark.parametrize(
@@ -193,3 +196,9 @@ def test_a_record_that_is_longer_than_any_is_refused() -> None:
     with pytest.raises(RefusedRecordError) as refused:
         f.kept({}, json.dumps({"a": "x" * 20_000}))
     assert refused.value.kind == "too_large"
+
+
+@given(st.datetimes(datetime(1990, 1, 1), datetime(2100, 12, 31, 23, 59, 59, 999999)))  # noqa: DTZ001  # as written
+def test_a_time_without_a_zone_is_the_calendars_in_every_year(written: datetime) -> None:
+    read = f.as_moment(written.isoformat(), "entry_time")
+    assert (read, read.tzinfo) == (from_exchange_time(written), UTC)
