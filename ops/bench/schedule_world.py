@@ -89,13 +89,17 @@ class Subscribers:
     async def _lay(self, count: int) -> None:
         [found] = await self.world.rows("SELECT max(id) AS after FROM users")
         after = {"after": found.after}
+        # A key that is looked up by a plan of when its table was small is looked up slowly.
+        analyze = "ANALYZE {}" if count >= self.users else "SELECT 1"
         async with self.world.database.transaction(None) as session:
             await session.execute(text(_USERS), {"first": self.users + 1, "last": self.users + count})
+            await session.execute(text(analyze.format("users")))
             for row in (ServiceStatusRow, UserTradingConfigRow, AccountRow):
                 columns = [column.name for column in row.__table__.columns if column.name not in {"id", "user_id"}]
                 values = ", ".join(_OWN.get(name, f"t.{name}") for name in columns)
                 like = _LIKE_THE_FIRST.format(table=row.__tablename__, columns=", ".join(columns), values=values)
                 await session.execute(text(like), after)
+                await session.execute(text(analyze.format(row.__tablename__)))
             await session.execute(text(_SUBSCRIBE), {"name": WIDE, "count": count, **after})
         self.users += count
 
