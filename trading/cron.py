@@ -59,21 +59,19 @@ class Cron:
             stretch = stretch_at(self.zone, at)
             if at == stretch.begins and self.gap == "shift" and self._leaps(stretch):
                 return at.replace(tzinfo=UTC)
-            # Beyond its year a stretch's next jump is not known for sure.
-            stop = min(stretch.ends, datetime(at.year + 1, 1, 1))  # noqa: DTZ001  # UTC
-            begins, ends = self._wall(stretch, at, stop)
+            begins, ends = self._wall(stretch, at)
             wall = self.next_wall(begins, last_year)
             if wall is None:
                 return None
             moment = wall - stretch.offset
             if wall < ends:
                 return moment.replace(tzinfo=UTC)
-            at = max(stop, moment - _FARTHEST)
+            at = max(stretch.stop, moment - _FARTHEST)
         return None
 
-    def _wall(self, stretch: Stretch, at: datetime, stop: datetime) -> tuple[datetime, datetime]:
-        """Return the wall times of [at, stop) in a stretch that fire in it: of doubled ones those of the fold kept."""
-        begins, ends = at + stretch.offset, stop + stretch.offset
+    def _wall(self, stretch: Stretch, at: datetime) -> tuple[datetime, datetime]:
+        """Return the wall times of a stretch from a moment on that fire in it: of doubled ones those of the fold."""
+        begins, ends = at + stretch.offset, stretch.stop + stretch.offset
         if self.fold == "first" and stretch.before > stretch.offset:
             begins = max(begins, stretch.begins + stretch.before)
         if self.fold == "second" and stretch.after < stretch.offset:

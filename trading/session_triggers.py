@@ -117,8 +117,8 @@ class OnEdge:
 SessionTrigger = Moment | At | PreOpen | WhileOpen | Between | OnEdge
 
 
-def next_in_sessions(trigger: SessionTrigger, calendar: Calendar, after: datetime, daily_bars: bool) -> datetime | None:
-    """Return the first moment strictly after `after` at which a trigger fires; None: none lies in the coverage.
+def moments_after(trigger: SessionTrigger, calendar: Calendar, after: datetime, daily_bars: bool) -> Iterator[datetime]:
+    """Yield the moments strictly after `after` at which a trigger fires, in rising order, to the coverage's end.
 
     Raises CalendarUncovered when `after` lies before the coverage.
     """
@@ -127,8 +127,7 @@ def next_in_sessions(trigger: SessionTrigger, calendar: Calendar, after: datetim
     for session in _sessions_from(trigger, calendar, day):
         for moment in _due(inner, calendar, session, after, daily_bars):
             if moment > after:
-                return moment
-    return None
+                yield moment
 
 
 def fires_in(trigger: SessionTrigger, calendar: Calendar, session: Session) -> bool:
@@ -158,7 +157,7 @@ def _due(
     after: datetime,
     daily_bars: bool,
 ) -> Iterator[datetime]:
-    """Yield the moments of one session in rising order; of a repeating trigger at most the first after `after`."""
+    """Yield the moments of one session in rising order; of a repeating trigger those after `after` alone."""
     match trigger:
         case Moment():
             yield trigger.of(session)
@@ -183,7 +182,8 @@ def _due(
 
 
 def _repeat(start: datetime, every: Span, stop: datetime, after: datetime) -> Iterator[datetime]:
-    passed = 0 if after < start else (after - start) // every.length + 1
-    moment = start + passed * every.length
-    if moment < stop:
+    length = every.length
+    moment = start if after < start else start + ((after - start) // length + 1) * length
+    while moment < stop:
         yield moment
+        moment += length

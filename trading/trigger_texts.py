@@ -26,6 +26,9 @@ _ONCE = "once 2026-12-01T10:00+05:30"
 _PREOPEN = "each pre-open at 09:05"
 _EDGE = "close-10m on last session of month"
 
+# Moments far from all others cannot be told in every zone.
+FIRST_YEAR, LAST_YEAR = 2000, 2199
+
 Word = tuple[str, int]
 """A word in small letters and the position of its first character."""
 
@@ -99,6 +102,8 @@ def _moment_in_time(text: str, word: str, position: int, example: str) -> dateti
         raise BadTrigger(text, position, f"{word!r} is not a date and time", example) from error
     if moment.tzinfo is None:
         raise BadTrigger(text, position, f"{word!r} has no time zone: end it with +05:30 or Z", example)
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise BadTrigger(text, position, f"{word!r} lies outside {FIRST_YEAR} to {LAST_YEAR}", example)
     if moment.microsecond:
         raise BadTrigger(text, position, f"{word!r} has parts of a second", example)
     return moment

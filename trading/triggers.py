@@ -15,7 +15,7 @@ from trading.session_triggers import (
     SessionTrigger,
     Span,
     WhileOpen,
-    next_in_sessions,
+    moments_after,
 )
 from trading.trigger_texts import Trigger, parse_trigger
 
@@ -38,21 +38,26 @@ def next_due(trigger: Trigger, calendar: Calendar, after: datetime, daily_bars: 
     None when no such moment lies in the calendar's coverage, or at all. Raises CalendarUncovered when a session's
     trigger is asked of a moment before the coverage, ValueError when `after` has no time zone.
     """
-    day = exchange_day(after)  # refuses a naive moment
+    if after.tzinfo is None:
+        exchange_day(after)  # refuses it
     match trigger:
-        case OnRequest():
-            return None
-        case Once():
-            return trigger.next_due(after)
+        case Cron() | Interval():
+            return _first_of_day(trigger, after) if daily_bars else trigger.next_due(after)
         case Daily():
             return trigger.next_due(after, weekly=daily_bars)
-        case Cron() | Interval():
-            if not daily_bars:
-                return trigger.next_due(after)
-            first = trigger.next_due(ist(day, time(0)) - _TICK)
-            return first if first is None or first > after else trigger.next_due(ist(day + _DAY, time(0)) - _TICK)
+        case Once():
+            return trigger.next_due(after)
+        case OnRequest():
+            return None
         case _:
-            return next_in_sessions(trigger, calendar, after, daily_bars)
+            return next(moments_after(trigger, calendar, after, daily_bars), None)
+
+
+def _first_of_day(trigger: Cron | Interval, after: datetime) -> datetime | None:
+    """Return the first moment after another that is the first of its exchange day."""
+    day = exchange_day(after)
+    first = trigger.next_due(ist(day, time(0)) - _TICK)
+    return first if first is None or first > after else trigger.next_due(ist(day + _DAY, time(0)) - _TICK)
 
 
 def due_between(
@@ -60,7 +65,17 @@ def due_between(
 ) -> Iterator[datetime]:
     """Yield the moments of (after, until] at which a trigger fires, in order. Raises as `next_due` does."""
     exchange_day(until)  # refuses a naive moment
+    for moment in _all_after(trigger, calendar, after, daily_bars):
+        if moment > until:
+            return
+        yield moment
+
+
+def _all_after(trigger: Trigger, calendar: Calendar, after: datetime, daily_bars: bool) -> Iterator[datetime]:
+    if isinstance(trigger, SessionTrigger):
+        yield from moments_after(trigger, calendar, after, daily_bars)
+        return
     moment = next_due(trigger, calendar, after, daily_bars)
-    while moment is not None and moment <= until:
+    while moment is not None:
         yield moment
         moment = next_due(trigger, calendar, moment, daily_bars)

@@ -15,10 +15,14 @@ _NO_PLACES = frozenset({"localtime", "Factory", "posixrules"})
 
 
 class Stretch(NamedTuple):
-    """A time without a jump, [begins, ends) in UTC without a zone. before, offset, after: local time less UTC."""
+    """A time without a jump, [begins, ends) in UTC without a zone. before, offset, after: local time less UTC.
+
+    stop: its end or its year's: a stretch that goes on is another one then, which sees further.
+    """
 
     begins: datetime
     ends: datetime
+    stop: datetime
     before: timedelta
     offset: timedelta
     after: timedelta
@@ -31,7 +35,7 @@ def zone_names() -> dict[str, str]:
 
 
 def stretch_at(zone: str, at: datetime) -> Stretch:
-    """Return the stretch of a moment (UTC without a zone). Its jumps are true in the moment's year and near it."""
+    """Return the stretch of a moment (UTC without a zone). Its ends are jumps if they lie in its year or near it."""
     for stretch in _of_year(zone, at.year):
         if at < stretch.ends:
             return stretch
@@ -41,16 +45,16 @@ def stretch_at(zone: str, at: datetime) -> Stretch:
 @lru_cache(maxsize=4096)
 def _of_year(zone: str, year: int) -> tuple[Stretch, ...]:
     """Return the stretches of a year, oldest first; the first begins before the year, the last ends after it."""
-    first, last = datetime(year, 1, 1) - _MARGIN, datetime(year + 1, 1, 1) + _MARGIN  # noqa: DTZ001  # UTC
+    over = datetime(year + 1, 1, 1)  # noqa: DTZ001  # UTC
+    first, last = datetime(year, 1, 1) - _MARGIN, over + _MARGIN  # noqa: DTZ001  # UTC
     info = ZoneInfo(zone)
-    jumps = list(_jumps(info, first, last))
-    edges = [first, *jumps, last]
+    edges = [first, *_jumps(info, first, last), last]
     offsets = [_offset(info, edge) for edge in edges]
+    offsets[-1] = offsets[-2]  # what lies behind the margin is another year's to tell
+    before = [offsets[0], *offsets]
     return tuple(
-        Stretch(
-            edges[n], edges[n + 1], offsets[max(n - 1, 0)], offsets[n], offsets[n + 1] if n < len(jumps) else offsets[n]
-        )
-        for n in range(len(jumps) + 1)
+        Stretch(edges[n], edges[n + 1], min(edges[n + 1], over), before[n], offsets[n], offsets[n + 1])
+        for n in range(len(edges) - 1)
     )
 
 

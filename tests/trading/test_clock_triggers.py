@@ -30,7 +30,7 @@ def test_a_moment_is_written_with_its_offset_in_one_way(text: str, normal: str |
 
 BAD = [
     ("once", 4), ("once tomorrow", 5), ("once 2026-12-01T10:00", 5), ("once 2026-13-01T10:00Z", 5), ("once 2026-12-01T10:00:00.5Z", 5),
-    ("once 2026-12-01T10:00Z daily", 23), ("every 90m since", 15), ("every 0m since 2026-01-01T09:00Z", 6),
+    ("once 0001-01-01T00:00+05:30", 5), ("every 1h since 9999-12-31T23:59-05:00", 15), ("once 2026-12-01T10:00Z daily", 23), ("every 90m since", 15), ("every 0m since 2026-01-01T09:00Z", 6),
     ("every 90m since noon", 16), ("every 90m since 2026-01-01T09:00", 16), ("every 90m since 2026-01-01T09:00Z until close", 34),
     ("once 2026-12-01T10:00Z on first session of week", 23), ("daily at 02:00 on last session of month", 15),
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from trading.cron import Cron
 from trading.cron_fields import DAY, HOUR, MINUTE, MONTH, SECOND, WEEKDAY, Kind
 from trading.errors import BadTrigger
 from trading.triggers import parse_trigger
+from trading.wall_times import zone_names
 
 
 def cron(text: str) -> Cron:
@@ -162,3 +163,10 @@ def test_a_cron_fires_at_whole_seconds_strictly_after_a_moment() -> None:
     second = datetime(2026, 1, 1, 9, 0, 7, tzinfo=UTC)
     assert cron("cron * * * * * * in UTC").next_due(second) == second + timedelta(seconds=1)
     assert cron("cron * * * * * * in UTC").next_due(second - timedelta(microseconds=1)) == second
+
+
+def test_a_cron_of_every_zone_of_the_database_fires_each_day() -> None:
+    after = datetime(2026, 1, 1, tzinfo=UTC)
+    for zone in zone_names().values():
+        (first, second) = moments(f"cron 0 9 * * * in {zone.upper()}", after, 2)
+        assert second - first == timedelta(days=1)

@@ -151,3 +151,68 @@ def test_on_daily_bars_what_repeats_fires_at_its_first_moment_of_an_exchange_day
         moment for day, moment in firsts.items() if moment > after and day != exchange_day(after - timedelta(days=1))
     ]
     assert between(trigger, after, until, daily_bars=True) == wanted
+
+
+words = st.sampled_from(
+    [
+        "cron",
+        "in",
+        "on",
+        "at",
+        "every",
+        "while",
+        "open",
+        "close",
+        "since",
+        "from",
+        "until",
+        "each",
+        "pre-open",
+        "once",
+        "daily",
+        "request",
+        "first",
+        "last",
+        "session",
+        "of",
+        "month",
+        "week",
+        "gap",
+        "fold",
+        "skip",
+        "shift",
+        "both",
+        ",",
+        ",gap",
+        "*/5",
+        "0",
+        "9",
+        "*",
+        "1-5",
+        "mon-fri",
+        "60s",
+        "90m",
+        "open+15m",
+        "close-9h",
+        "16:05",
+        "25:00",
+        "UTC",
+        "Asia/Kolkata",
+        "2026-01-01T09:00Z",
+        "0001-01-01T00:00+05:30",
+        "9999-12-31T23:59-05:00",
+        "2026-13-01",
+        "-",
+    ]
+)
+
+
+@given(st.lists(words | st.text(max_size=6), max_size=9).map(" ".join))
+def test_any_text_is_a_trigger_or_refused_with_a_place_in_it_and_a_valid_example(text: str) -> None:
+    refused: BadTrigger | None = None
+    try:
+        text = str(parse_trigger(text))
+    except BadTrigger as error:
+        refused, text = error, error.example
+    assert refused is None or 0 <= refused.position <= len(refused.text)
+    between(parse_trigger(text), BEGIN, BEGIN + timedelta(hours=1))

@@ -27,16 +27,13 @@ def test_no_zone_jumps_twice_between_two_looks() -> None:
     assert min(nearest(jumps) for jumps in jumps_by_zone().values()) > timedelta(days=2)
 
 
-def test_a_jump_in_the_first_hours_of_a_year_is_seen_from_the_year_before() -> None:
-    for zone, jumps in one_of_each().items():
-        for jump in jumps:
-            at = jump.at.replace(tzinfo=None) - timedelta(seconds=1)
-            stretch = stretch_at(zone, at)
-            assert (stretch.ends, stretch.offset, stretch.after) == (
-                jump.at.replace(tzinfo=None),
-                jump.before,
-                jump.after,
-            )
+def test_a_jump_near_the_turn_of_a_year_is_seen_from_either() -> None:
+    near = [(zone, jump) for zone, jumps in one_of_each().items() for jump in jumps if jump.at.month in (1, 12)]
+    assert near
+    for zone, jump in near:
+        at = jump.at.replace(tzinfo=None)
+        stretch = stretch_at(zone, at - timedelta(seconds=1))
+        assert (stretch.ends, stretch.offset, stretch.after) == (at, jump.before, jump.after)
 
 
 @pytest.mark.parametrize("name", ["localtime", "Factory", "posixrules"])
