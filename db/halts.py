@@ -11,9 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 from db.base import Base, Big, Created, Id, Line, Moment, Name, Ticker, user_scoped
 from db.channels import SETTLED_CHANNEL
 from trading.halts import Halt, Halts, Scope, Stops, stopped
-from trading.orders import LIVE
-
-_LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))
 
 
 @user_scoped
@@ -49,60 +46,22 @@ class HaltRow(Base):
     ended_by: Mapped[Name | None]
 
 
-# Nearly always there is none: then this is asked once a statement, and nothing else of a halt is looked at.
-_ANY = """
-    (SELECT true FROM halts h
-     WHERE h.ended_at IS NULL AND h.tasks AND (h.until IS NULL OR h.until > market_now()) LIMIT 1)
-"""
-
-# Whatever stops, the broker's book is read while an account has live orders, and what may be on its way to the broker,
-# or shall be cancelled there, is seen to its end.
-_PASSES = """
-    CASE {task}
-    WHEN 'order_sync' THEN {live}
-    WHEN 'reconcile' THEN {live}
-    WHEN 'submit' THEN EXISTS (
-        SELECT FROM orders o
-        WHERE o.id = CAST(substring({alias}.subject FROM '^[0-9]{{1,18}}') AS bigint)
-          AND o.user_id = {alias}.user_id
-          AND (o.status IN ('sending', 'cancelling') OR jsonb_exists(o.change, 'cancel')))
-    ELSE false END
-"""
-_LIVE_ORDER = f"""
-    EXISTS (SELECT FROM orders o WHERE o.account_id = {{alias}}.account_id AND o.status IN ({_LIVE}))
-"""
-_STRATEGY = """
-    CASE WHEN {alias}.user_id IS NULL THEN split_part({alias}.subject, ':', 1)
-         ELSE (SELECT c.strategy FROM user_trading_config c WHERE c.user_id = {alias}.user_id) END
-"""
-
-
 def halt_sql(alias: str, task: str | None = None) -> str:
     """Return an expression for the id of the oldest halt that keeps an execution from beginning, null for none.
 
     alias: of rows with user_id, account_id and subject. task: an expression for the task's name, unset the column
     `task_name` of these rows. Needs the system scope, which sees every halt.
     """
-    named = task or f"{alias}.task_name"
-    passes = _PASSES.format(task=named, alias=alias, live=_LIVE_ORDER.format(alias=alias))
-    return f"""
-    (SELECT h.id FROM halts h
-     WHERE h.ended_at IS NULL AND h.tasks AND (h.until IS NULL OR h.until > (SELECT market_now()))
-       AND (h.user_id IS NULL OR h.user_id = {alias}.user_id)
-       AND (h.account_id IS NULL OR h.account_id = {alias}.account_id)
-       AND (h.task_name IS NULL OR h.task_name = {named})
-       AND (h.strategy IS NULL OR h.strategy = {_STRATEGY.format(alias=alias)})
-       AND h.symbol IS NULL AND NOT {passes}
-     ORDER BY h.id LIMIT 1)
-    """
+    return f"halt_of({task or f'{alias}.task_name'}, {alias}.user_id, {alias}.account_id, {alias}.subject)"
 
 
 def paused_sql(alias: str, task: str | None = None) -> str:
     """Return a condition: a halt keeps this execution from beginning. Parameters as of `halt_sql`.
 
-    Without a halt in force it costs one look at an empty index a statement, however many rows there are.
+    Nearly always there is none: then an empty index is looked at once a statement, and no row for it.
     """
-    return f"({_ANY} IS NOT NULL AND {halt_sql(alias, task)} IS NOT NULL)"
+    there = "(SELECT true FROM halts h WHERE h.ended_at IS NULL AND h.tasks LIMIT 1)"
+    return f"({there} IS NOT NULL AND {halt_sql(alias, task)} IS NOT NULL)"
 
 
 # Who makes an effect shares this lock until its commit, and who halts takes it alone: so either the effect was
@@ -204,7 +163,7 @@ class HaltRepository:
             **{what.value: what in halt.stops for what in Stops},
             "until": halt.until,
         }
-        await self.session.execute(_EXPIRE)
+        await self.expire()
         there = (await self.session.execute(_SAME, values)).mappings().one_or_none()
         if there is not None:
             return dict(there), False
@@ -217,10 +176,14 @@ class HaltRepository:
 
         Needs the system scope.
         """
-        await self.session.execute(_EXPIRE)
+        await self.expire()
         ended = await self.session.execute(_END, {"ids": None if ids is None else list(ids), "by": by})
         await self._notify()
         return [dict(row) for row in ended.mappings()]
+
+    async def expire(self) -> None:
+        """Write down the end of halts whose time is over; they have stopped nothing since. Needs the system scope."""
+        await self.session.execute(_EXPIRE)
 
     async def owner(self, account_id: int) -> int | None:
         """Return whose an account is, None without one. Needs the system scope."""

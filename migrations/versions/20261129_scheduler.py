@@ -7,6 +7,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations.halt_function import HALT_FUNCTION, HALT_OF
+
 revision = "20261129_scheduler"
 down_revision = "20261128_fewer_keys"
 branch_labels = None
@@ -125,6 +127,7 @@ def upgrade() -> None:
     for name, rule in _RULES.items():
         op.create_check_constraint(op.f(f"ck_schedules_{name}"), "schedules", rule)
     op.execute("SELECT protect_rows('halts'::regclass, 'user_id')")
+    op.execute(HALT_OF)
     # What is nobody's own stops everybody: everybody sees it.
     op.execute("CREATE POLICY everywhere ON halts FOR SELECT USING (user_id IS NULL)")
 
@@ -161,6 +164,7 @@ def downgrade() -> None:
     op.drop_column("schedule_subscriptions", "base_id")
     op.drop_index(op.f("ix_halts_user_id"), table_name="halts")
     op.drop_index(op.f("ix_halts_id"), table_name="halts", postgresql_where="ended_at IS NULL")
+    op.execute(f"DROP FUNCTION {HALT_FUNCTION}")
     op.drop_table("halts")
     op.drop_table("schedule_versions")
     op.drop_table("schedule_pieces")

@@ -39,5 +39,6 @@ OF_HALTS: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
 SMALL_OF_HALTS: dict[str, str] = {
     "HaltRepository.by_ids": "a row a halt",
     "HaltRepository.end": "a row a halt",
+    "HaltRepository.expire": "a row a halt",
     "HaltRepository.share": "a lock",
 }

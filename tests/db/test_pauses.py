@@ -17,6 +17,7 @@ from db.transaction import Database
 from tests.halted import ORDERS, TASK, halt, resume, scope_of
 from tests.people import MORNING, Person, person, queued, scalar, worker
 from trading.halts import Stops
+from trading.orders import LIVE, OrderState
 from worker.messages import QUEUES
 
 STATE = "SELECT status || ' ' || generation || ' ' || attempt || ' ' || (rung_at IS NULL) FROM service_task_execution"
@@ -135,7 +136,9 @@ async def test_a_retry_under_a_pause_keeps_its_attempts_and_waits_for_its_turn(d
 
 
 @pytest.mark.parametrize("task", ["order_sync", "reconcile"])
-@pytest.mark.parametrize(("status", "runs"), [("open", True), ("unknown", True), ("filled", False)])
+@pytest.mark.parametrize(
+    ("status", "runs"), [(status.value, status in LIVE) for status in sorted(OrderState)], ids=sorted(OrderState)
+)
 async def test_the_book_is_read_while_an_order_is_not_final(
     database: Database, task: str, status: str, runs: bool
 ) -> None:

@@ -7,6 +7,7 @@ import structlog
 
 from db.calendar import CalendarRepository
 from db.executions import Execution, ServiceTaskRepository
+from db.halts import HaltRepository
 from db.invariants import Finding, check
 from db.notifications import Notice
 from db.partitions import PartitionRepository
@@ -28,6 +29,7 @@ async def housekeeping(resources: Resources, execution: Execution) -> Outcome:
     async with resources.database.transaction(None) as session:
         today = exchange_day(await ServiceTaskRepository(session).fence(execution))
         made = await PartitionRepository(session).make_ahead(PARTITIONS_AHEAD_DAYS)
+        await HaltRepository(session).expire()
     async with resources.database.reading(None) as session:
         findings = await check(session)
         calendar = await CalendarRepository(session).load()  # a process may be older than the newest list
