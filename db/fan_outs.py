@@ -4,9 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import OPEN, Peal
@@ -82,19 +83,20 @@ class Chunk:
     made: int
 
 
+# Asked of one account at a time; as EXISTS they would be joined, for which the planner might read a table whole.
+_ONE = "(SELECT true FROM {} LIMIT 1) IS NOT NULL"
 _CONDITIONS = {
     None: "true",
-    "has_open_position": "EXISTS (SELECT FROM positions p WHERE p.account_id = s.account_id AND p.closed_at IS NULL)",
-    "has_live_order": (
-        "EXISTS (SELECT FROM orders o WHERE o.account_id = s.account_id AND o.status IN ("
+    "has_open_position": _ONE.format("positions p WHERE p.account_id = s.account_id AND p.closed_at IS NULL"),
+    "has_live_order": _ONE.format(
+        "orders o WHERE o.account_id = s.account_id AND o.status IN ("
         + ", ".join(f"'{state}'" for state in sorted(LIVE))
-        + "))"
+        + ")"
     ),
-    "has_failed_order": (
-        "EXISTS (SELECT FROM orders o WHERE o.account_id = s.account_id AND o.status = 'failed' "
-        "AND o.retry_until >= market_now())"
+    "has_failed_order": _ONE.format(
+        "orders o WHERE o.account_id = s.account_id AND o.status = 'failed' AND o.retry_until >= market_now()"
     ),
-    "prices_missing": "NOT EXISTS (SELECT FROM price_days d WHERE d.day = slot.day AND d.whole)",
+    "prices_missing": "(SELECT true FROM price_days d WHERE d.day = slot.day AND d.whole LIMIT 1) IS NULL",
 }
 
 _COLUMNS = {
@@ -150,13 +152,14 @@ _SUBSCRIBERS = {
     """,
 }
 
-# Who has anything open in a queue. Whoever counts such a user's share holds him, by a statement of its own: only a
-# later one sees what those who held him before have rung. Who has nothing open is not held: what others ring for him
-# meanwhile is work that did not exist a moment ago.
-_CROWDED = f"""
+# Who has anything open in a queue, or stands in this chunk more than once. Whoever counts such a user's share holds
+# him, by a statement of its own: only a later one sees what those who held him before have rung. Who has nothing open
+# is not held: what others ring for him meanwhile is work that did not exist a moment ago.
+_CROWDED = text(
+    f"""
     WITH {_SLOTS}, {_SEEN},
     span AS MATERIALIZED (SELECT min(user_id) AS first, max(user_id) AS last FROM seen)
-    SELECT DISTINCT s.user_id FROM seen s JOIN (
+    SELECT user_id FROM seen JOIN (
         SELECT e.user_id FROM service_task_execution e
         WHERE e.user_id >= (SELECT first FROM span) AND e.user_id <= (SELECT last FROM span)
           AND e.queue = ANY(CAST(:queues AS text[])) AND e.is_open AND e.rung_at IS NOT NULL
@@ -164,8 +167,11 @@ _CROWDED = f"""
         SELECT e.user_id FROM service_task_execution e
         WHERE e.user_id >= (SELECT first FROM span) AND e.user_id <= (SELECT last FROM span)
           AND e.queue = ANY(CAST(:queues AS text[])) AND e.is_ringable) e USING (user_id)
-"""
-_EVERYBODY = f"WITH {_SLOTS}, {_SEEN} SELECT DISTINCT user_id FROM seen"
+    UNION
+    SELECT user_id FROM seen GROUP BY user_id HAVING count(*) > 1
+    """
+)
+_EVERYBODY = text(f"WITH {_SLOTS}, {_SEEN} SELECT DISTINCT user_id FROM seen")
 # One that somebody else holds now is rung by a later look.
 _HOLD = text(
     "SELECT user_id FROM service_status WHERE user_id = ANY(CAST(:crowded AS bigint[])) "
@@ -182,21 +188,16 @@ _LAID = """
 _EARLIER = f"""
     LEFT JOIN LATERAL (
         SELECT e.id, e.scheduled_for FROM service_task_execution e
-        WHERE slot.overlap <> 'allow' AND e.user_id IS NOT DISTINCT FROM chunk.user_id AND e.task_name = slot.task_name
-          AND e.account_id IS NOT DISTINCT FROM chunk.account_id AND e.subject = chunk.subject
+        WHERE slot.overlap <> 'allow' AND {{owner}} AND e.task_name = slot.task_name AND e.subject = chunk.subject
           AND e.schedule_id = slot.schedule_id AND e.as_of < slot.as_of AND {OPEN.format("e")}
         ORDER BY e.scheduled_for DESC LIMIT 1) earlier ON true
 """
+_OWNERS = {True: "e.user_id = chunk.user_id AND e.account_id = chunk.account_id", False: "e.user_id IS NULL"}
 _NO_EARLIER = "CROSS JOIN (SELECT NULL::bigint AS id, NULL::timestamptz AS scheduled_for) earlier"
 
 # The rows of those who may be rung are made rung, as far as their share of the queue goes.
 _FAN_OUT = """
-    WITH {slots}, {subscribers},
-    taken AS MATERIALIZED (
-        SELECT e.user_id, e.queue, count(*) AS places FROM service_task_execution e
-        WHERE e.user_id >= (SELECT min(user_id) FROM chunk) AND e.user_id <= (SELECT max(user_id) FROM chunk)
-          AND e.queue = ANY(CAST(:queues AS text[])) AND e.is_open AND e.rung_at IS NOT NULL
-        GROUP BY e.user_id, e.queue),
+    WITH {slots}, {subscribers}, {taken}
     drawn AS (
         SELECT slot.*, chunk.id, chunk.user_id, chunk.account_id, chunk.subject, chunk.parameters,
                {at} AS due, earlier.id AS earlier_id,
@@ -213,13 +214,8 @@ _FAN_OUT = """
     placed AS (
         SELECT drawn.*, CASE
             WHEN drawn.skipped IS NOT NULL OR drawn.waiting_for IS NOT NULL OR {later} OR {paused} THEN NULL
-            WHEN drawn.user_id IS NULL THEN now()
-            WHEN (crowded.user_id IS NULL OR crowded.held)
-             AND coalesce(taken.places, 0)
-                 + row_number() OVER (PARTITION BY drawn.user_id, drawn.queue ORDER BY drawn.number, drawn.id) <= :share
-            THEN now() END AS rung_at
-        FROM drawn LEFT JOIN taken USING (user_id, queue)
-        LEFT JOIN unnest(CAST(:crowded AS bigint[]), CAST(:held AS bool[])) AS crowded(user_id, held) USING (user_id)),
+            WHEN {has_room} THEN now() END AS rung_at
+        FROM drawn {counted}),
     made AS (
         INSERT INTO service_task_execution
             (scheduled_for, task_name, user_id, account_id, subject, schedule_id, queue, status, waiting_for,
@@ -242,28 +238,57 @@ _FAN_OUT = """
         FROM made GROUP BY schedule_id) made USING (schedule_id)
     ORDER BY slot.number
 """
+# Where somebody of a chunk is crowded everybody is counted.
+_TAKEN = """
+    taken AS MATERIALIZED (
+        SELECT e.user_id, e.queue, count(*) AS places FROM service_task_execution e
+        WHERE e.user_id >= (SELECT min(user_id) FROM chunk) AND e.user_id <= (SELECT max(user_id) FROM chunk)
+          AND e.queue = ANY(CAST(:queues AS text[])) AND e.is_open AND e.rung_at IS NOT NULL
+        GROUP BY e.user_id, e.queue),
+"""
+_COUNTED = """
+    LEFT JOIN taken USING (user_id, queue)
+    LEFT JOIN unnest(CAST(:crowded AS bigint[]), CAST(:held AS bool[])) AS crowded(user_id, held) USING (user_id)
+"""
+_HAS_ROOM = """
+    (crowded.user_id IS NULL OR crowded.held) AND coalesce(taken.places, 0)
+        + row_number() OVER (PARTITION BY drawn.user_id, drawn.queue ORDER BY drawn.number, drawn.id) <= :share
+"""
 _TIMES = "array_agg(scheduled_for) FILTER (WHERE rung_at IS NOT NULL)"
 
 # What an earlier slot's execution of an account still does is over: whoever runs it is fenced.
-_CANCEL = f"""
+_EARLIER_ONES = text(
+    f"""
     WITH {_SLOTS}, {_SEEN}
+    SELECT e.scheduled_for, e.id, slot.at FROM slot JOIN seen s USING (number) CROSS JOIN LATERAL (
+        SELECT e.scheduled_for, e.id FROM service_task_execution e
+        WHERE e.user_id = s.user_id AND e.task_name = slot.task_name AND e.account_id = s.account_id
+          AND e.schedule_id = slot.schedule_id AND e.as_of < slot.as_of AND {OPEN.format("e")}
+        OFFSET 0) e
+    WHERE slot.overlap = 'cancel' AND slot.missed IS NULL ORDER BY e.id
+    """
+)
+_CANCEL = text(
+    """
     UPDATE service_task_execution e
     SET status = 'cancelled', generation = e.generation + 1, finished_at = now(),
         reason = 'overlap: the slot of ' || held.at || ' came before this was over'
-    FROM (
-        SELECT e.scheduled_for, e.id, slot.at FROM slot JOIN seen s USING (number) CROSS JOIN LATERAL (
-            SELECT e.scheduled_for, e.id FROM service_task_execution e
-            WHERE e.user_id = s.user_id AND e.task_name = slot.task_name AND e.account_id = s.account_id
-              AND e.schedule_id = slot.schedule_id AND e.as_of < slot.as_of AND {OPEN.format("e")}
-            ORDER BY e.id FOR UPDATE OF e) e
-        WHERE slot.overlap = 'cancel' AND slot.missed IS NULL) held
+    FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:ats AS timestamptz[]))
+         AS w(scheduled_for, id, at)
+    CROSS JOIN LATERAL (
+        SELECT e.scheduled_for, e.id, w.at FROM service_task_execution e
+        WHERE e.scheduled_for = w.scheduled_for AND e.id = w.id AND e.is_open
+        FOR UPDATE OF e) held
     WHERE e.scheduled_for = held.scheduled_for AND e.id = held.id
-"""
+    """
+)
 
-# The planner would rather read a table whole and sort than believe how little of it is asked for.
+# The planner would rather read a table whole and sort than believe how little of it is asked for, and believes that a
+# chunk has one row. What is looked up row by row is LATERAL and stays so.
 _PLAIN = text(
     "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true), "
-    "set_config('enable_incremental_sort', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
+    "set_config('enable_incremental_sort', 'off', true), set_config('enable_nestloop', 'off', true), "
+    "set_config('max_parallel_workers_per_gather', '0', true)"
 )
 
 
@@ -281,7 +306,6 @@ class FanOutRepository:
 
         slots: of different schedules. Returns one chunk a slot, in any order.
         """
-        await self.session.execute(_PLAIN)
         by_kind: dict[object, list[Slot]] = defaultdict(list)
         for slot in slots:
             by_kind[slot.kind].append(slot)
@@ -293,13 +317,23 @@ class FanOutRepository:
         if scope == "account":
             values["chunk"] = chunk
             if any(slot.overlap == "cancel" for slot in slots):
-                await self.session.execute(text(_CANCEL), values)
+                await self._cancel(values)
+        await self.session.execute(_PLAIN)
         queues = sorted({slot.queue for slot in slots})
         crowded, held = await self._hold(slots, values, queues)
-        shares = {"queues": queues, "crowded": crowded, "held": [one in held for one in crowded], "share": self.share}
-        statement = _statement(scope, condition, is_sync, overlaps, is_laid)
-        rows = (await self.session.execute(text(statement), {**values, **shares})).all()
+        statement = _statement(scope, condition, is_sync, overlaps, is_laid, bool(crowded))
+        if crowded:
+            shares = {"crowded": crowded, "held": [one in held for one in crowded], "share": self.share}
+            values |= {"queues": queues, **shares}
+        rows = (await self.session.execute(statement, values)).all()
         return [_chunk(slot, row, chunk) for slot, row in zip(slots, rows, strict=True)]
+
+    async def _cancel(self, values: dict[str, Any]) -> None:
+        """End what of the same schedules and accounts is not over."""
+        earlier = (await self.session.execute(_EARLIER_ONES, values)).all()
+        if earlier:
+            slots, ids, ats = zip(*earlier, strict=True)
+            await self.session.execute(_CANCEL, {"slots": slots, "ids": ids, "ats": ats})
 
     async def _hold(
         self, slots: Sequence[Slot], values: dict[str, Any], queues: list[str]
@@ -309,24 +343,31 @@ class FanOutRepository:
         if slots[0].scope != "account" or not rings:
             return [], frozenset()
         look = (_CROWDED, {**values, "queues": queues}) if self.share >= _ROOMY_SHARE else (_EVERYBODY, values)
-        crowded = sorted((await self.session.execute(text(look[0]), look[1])).scalars())
+        crowded = sorted((await self.session.execute(*look)).scalars())
         if not crowded:
             return [], frozenset()
         return crowded, frozenset((await self.session.execute(_HOLD, {"crowded": crowded})).scalars())
 
 
-def _statement(scope: str, condition: str | None, is_sync: bool, overlaps: bool, is_laid: bool) -> str:
+@cache
+def _statement(
+    scope: str, condition: str | None, is_sync: bool, overlaps: bool, is_laid: bool, is_crowded: bool
+) -> TextClause:
     # Whatever stops, an account with live orders is looked after until they are final.
     regardless = _CONDITIONS["has_live_order"] if is_sync else "false"
-    return _FAN_OUT.format(
+    statement = _FAN_OUT.format(
         slots=_SLOTS,
         subscribers=_SUBSCRIBERS[scope].format(condition=_CONDITIONS[condition], regardless=regardless),
         at=_LAID if is_laid else "slot.at",
-        earlier=_EARLIER if overlaps else _NO_EARLIER,
+        earlier=_EARLIER.format(owner=_OWNERS[scope == "account"]) if overlaps else _NO_EARLIER,
         paused=paused_sql("drawn"),
         later="(drawn.due > drawn.at AND (SELECT speed IS NULL FROM market_clock))" if is_laid else "false",
         times=_TIMES if is_laid else "NULL::timestamptz[]",
+        taken=_TAKEN if is_crowded else "",
+        counted=_COUNTED if is_crowded else "",
+        has_room=f"drawn.user_id IS NULL OR ({_HAS_ROOM})" if is_crowded else "true",
     )
+    return text(statement)
 
 
 def _chunk(slot: Slot, row: Any, chunk: int) -> Chunk:

@@ -37,6 +37,7 @@ class ScheduleRow(Base):
             name="condition",
         ),
         Index(None, "next_due_at"),
+        Index(None, "firing_slot", postgresql_where="firing_slot IS NOT NULL"),
     )
 
     id: Mapped[Id]

@@ -115,10 +115,14 @@ _OUTLOOK = text(
     f"""
     SELECT c.at IS NOT NULL AND c.speed IS NULL AS replay,
         EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
-        EXISTS (SELECT FROM schedules WHERE enabled AND (firing_slot IS NOT NULL OR next_due_at <= {_NOW})) AS due,
+        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at <= {_NOW})
+            OR EXISTS (SELECT FROM schedules WHERE enabled AND firing_slot IS NOT NULL) AS due,
         {ANY_WAITING} AS waiting, {ANY_DUE} AS unrung,
         -- Only a replay must know it exactly: all that a halt keeps from beginning may be looked at for it.
-        CASE WHEN c.at IS NOT NULL AND c.speed IS NULL THEN {_BUSY} ELSE {_ANY_UNFINISHED} END AS busy
+        CASE WHEN c.at IS NOT NULL AND c.speed IS NULL THEN {_BUSY} ELSE {_ANY_UNFINISHED} END AS busy,
+        extract(epoch FROM (SELECT min(next_due_at) FROM schedules WHERE enabled AND next_due_at > {_NOW}
+                            AND next_due_at < {_NOW} + interval '1 day') - {_NOW})::float8
+            / coalesce(nullif(c.speed, 0), 1) AS next_seconds
     FROM (SELECT 1) one LEFT JOIN market_clock c ON true
     """
 )
@@ -127,6 +131,8 @@ _OUTLOOK = text(
 @dataclass(frozen=True, slots=True)
 class Outlook:
     """What there may be to do. unrung: something due is not rung. busy: something due is not over.
+
+    next_seconds: of machine time, until the next schedule is due; None: not within a day.
 
     A replay is not busy with what a halt keeps from beginning.
     """
@@ -137,6 +143,12 @@ class Outlook:
     waiting: bool
     unrung: bool
     busy: bool
+    next_seconds: float | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is under way: what is to be healed of executions is not there."""
+        return not (self.waiting or self.unrung or self.busy or self.due)
 
 
 @dataclass(frozen=True, slots=True)

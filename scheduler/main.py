@@ -1,6 +1,7 @@
 """The door of the scheduler: `python -m scheduler.main`. Any number may run; extra ones do no harm."""
 
 import asyncio
+import math
 import os
 import secrets
 import signal
@@ -40,6 +41,8 @@ QUIET_SECONDS, LONGEST_QUIET_SECONDS = 0.025, 0.2
 QUIET_TURNS = 2.0
 SERVICE_BEAT_SECONDS = 60.0
 SERVICES_A_STATEMENT = 2000
+# For two pieces of a wide fan-out at once, and the look at Redis beside them.
+CONNECTIONS = 3
 
 log = structlog.get_logger(__name__)
 
@@ -64,6 +67,7 @@ class Scheduler:
         self.mender = Mender(database, self.ringer, self.sweep.healed)
         self.coverage = CoverageWatch(database)
         self._is_replay, self._quiet = False, QUIET_SECONDS
+        self._next_at: float | None = None
 
     async def run(self) -> None:
         """Turn until `stopping` is set. What Postgres refuses now is tried again at the next turn."""
@@ -88,7 +92,9 @@ class Scheduler:
         took, poll = time.monotonic() - began, self.settings.scheduler.poll_seconds
         # In a replay nothing happens but what a turn makes happen.
         quiet = 0.0 if self._is_replay else min(max(self._quiet, QUIET_TURNS * took), poll)
-        is_woken = await self.wakeups.wait(poll, quiet)
+        # What is due next is begun at its moment; nothing that comes by itself is looked for more often than the sweep.
+        sleep = min(poll, max(0.0, (self._next_at or math.inf) - time.monotonic()))
+        is_woken = await self.wakeups.wait(sleep, min(quiet, sleep))
         self._quiet = min(2 * self._quiet, LONGEST_QUIET_SECONDS) if is_woken else QUIET_SECONDS
 
     def stop(self) -> None:
@@ -128,9 +134,9 @@ class Scheduler:
     async def _turn(self, due: Due) -> bool:
         """Do everything once. Returns whether anything was done."""
         await self._beat()
-        await self.sweep.heal()
         outlook = await self.sweep.outlook()
         self._is_replay = outlook.replay
+        self._next_at = None if outlook.next_seconds is None else time.monotonic() + outlook.next_seconds
         if not outlook.replay:
             await self._beat_services()
             await self.coverage.look()
@@ -139,6 +145,7 @@ class Scheduler:
         fired = await due.fire(outlook.replay) if outlook.due else 0
         moved = await self.sweep.ring_due() if fired or outlook.unrung else 0
         moved += await self.sweep.ring_waiting() if fired or outlook.waiting else 0
+        await self.sweep.heal(is_quiet=outlook.is_quiet, is_firing=bool(fired))
         if fired or moved or not outlook.replay:
             return bool(fired or moved)
         return not outlook.busy and await self.replay.advance()
@@ -146,7 +153,7 @@ class Scheduler:
 
 async def _schedule(settings: Settings) -> None:
     urls = settings.urls
-    engine = make_engine(urls.sqlalchemy, pool_size=2, application="scheduler")
+    engine = make_engine(urls.sqlalchemy, pool_size=CONNECTIONS, application="scheduler")
     database, bells, wakeups = Database(engine), Bells(urls.redis), Wakeups(urls.database)
     try:
         await check_database(engine, head())

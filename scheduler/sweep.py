@@ -28,6 +28,10 @@ WAITING = 2000
 # Executions are partitioned by month; the next month's is made in good time, by whichever scheduler looks first.
 PARTITION_DAYS = 45
 PARTITION_SECONDS = 3600.0
+# A sweep without anything under way looks for executions all the same, so often.
+WHOLE_SECONDS = 10.0
+# Sweeps that are left out for one while more is due than a turn fires.
+FIRING_SWEEPS = 5
 
 
 class Sweep:
@@ -47,6 +51,7 @@ class Sweep:
         self._waiting_after = 0
         self._healed_at: float | None = None
         self._partitions_at: float | None = None
+        self._whole_at: float | None = None
 
     async def outlook(self) -> Outlook:
         """Return what there may be to do."""
@@ -87,15 +92,22 @@ class Sweep:
             if shared or bells or self._behind is None or time.monotonic() > until:
                 return len(shared) + len(bells)
 
-    async def heal(self) -> None:
-        """Once every so often: take back from the dead, make missing syncs, end hopeless waits, ring again."""
+    async def heal(self, *, is_quiet: bool = False, is_firing: bool = False) -> None:
+        """Once every so often: take back from the dead, make missing syncs, end hopeless waits, ring again.
+
+        is_quiet: nothing is under way, so executions are looked at now and then only. is_firing: much is to be fired,
+        so that nothing is looked at as often.
+        """
         now = time.monotonic()
-        if self._healed_at is not None and now - self._healed_at < self.every_seconds:
+        every = FIRING_SWEEPS * self.every_seconds if is_firing else self.every_seconds
+        if self._healed_at is not None and now - self._healed_at < every:
             return
         await self._take_back()
         await self._make_partitions(now)
-        await self._look_at_waiting()
-        await self.rerings.look()
+        if not is_quiet or self._whole_at is None or now - self._whole_at > WHOLE_SECONDS:
+            await self._look_at_waiting()
+            await self.rerings.look()
+            self._whole_at = now
         await self.healed.write(self.database)
         self._healed_at = time.monotonic()
 

@@ -117,6 +117,13 @@ def upgrade() -> None:
     op.add_column("schedules", sa.Column("version", sa.Integer(), server_default="1", nullable=False))
     op.add_column("schedules", sa.Column("firing_reason", sa.String(length=512), nullable=True))
     op.create_index(op.f("ix_schedules_next_due_at"), "schedules", ["next_due_at"], unique=False)
+    op.create_index(
+        op.f("ix_schedules_firing_slot"),
+        "schedules",
+        ["firing_slot"],
+        unique=False,
+        postgresql_where="firing_slot IS NOT NULL",
+    )
     # As it was: of what repeats within a day the newest missed slot fired, of the rest each one.
     op.execute("UPDATE schedules SET catch_up = 'all' WHERE trigger NOT LIKE 'every %'")
     op.create_foreign_key(op.f("fk_schedules_base_id_schedules"), "schedules", "schedules", ["base_id"], ["id"])
@@ -140,6 +147,7 @@ def downgrade() -> None:
     op.drop_column("service_status", "started_at")
     op.drop_column("service_status", "generation")
     op.drop_constraint(op.f("fk_schedules_base_id_schedules"), "schedules", type_="foreignkey")
+    op.drop_index(op.f("ix_schedules_firing_slot"), table_name="schedules")
     op.drop_index(op.f("ix_schedules_next_due_at"), table_name="schedules")
     op.drop_column("schedules", "firing_reason")
     op.drop_column("schedules", "version")
