@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from trading.calendar import Calendar
 from trading.definitions import Definition
 from trading.triggers import due_between
 
 _TICK = timedelta(microseconds=1)
+# Behind every slot that any trigger has.
+_ALWAYS = datetime(9990, 1, 1, tzinfo=UTC)
 # Without a grace of its own a slot counts as missed after this, for a schedule that catches nothing up.
 ON_TIME = timedelta(minutes=1)
 
@@ -48,6 +50,18 @@ def firings(
             reason = late_reason(definition, slot, seen_at, None if useful_until is None else useful_until(slot))
         runs += reason is None
         yield Firing(slot) if reason is None else Firing(slot, "skipped", reason)
+
+
+def next_slot(
+    definition: Definition, calendar: Calendar, after: datetime, daily_bars: bool = False, *, runs: int = 0
+) -> datetime | None:
+    """Return the first slot strictly after a moment; None: never again, as far as the calendar tells.
+
+    What `next_due` is for a trigger this is for its schedule: starts_at, ends_at and max_runs hold. runs: as `firings`.
+    """
+    if definition.max_runs is not None and runs >= definition.max_runs:
+        return None
+    return next(slots(definition, calendar, after, _ALWAYS, daily_bars), None)
 
 
 def slots(

@@ -9,7 +9,7 @@ from tests.trading.season import BEGIN, CALENDAR, END, at
 from tests.trading.test_trigger_laws import instants, triggers
 from trading.calendar import exchange_time
 from trading.definitions import CATCH_UPS, Definition, read_definition
-from trading.firings import Firing, firings, late_reason, slots
+from trading.firings import Firing, firings, late_reason, next_slot, slots
 from trading.triggers import due_between, parse_trigger
 
 
@@ -79,6 +79,15 @@ def test_a_reason_names_the_grace_and_when_it_was() -> None:
     assert late_reason(of("open", grace_seconds=60), slot, slot + timedelta(seconds=60)) is None
     reason = late_reason(of("open", grace_seconds=60), slot, slot + timedelta(seconds=61))
     assert reason == "late: it could begin 60 s after its slot, and it was 2026-09-01 03:46:01 UTC"
+
+
+def test_the_next_slot_is_the_first_that_fires() -> None:
+    one = of("open", starts_at=at(9, 2, 12), ends_at=at(9, 4, 12), max_runs=2)
+    assert next_slot(one, CALENDAR, BEGIN) == at(9, 3, 9, 15)
+    assert next_slot(one, CALENDAR, at(9, 3, 9, 15), runs=1) == at(9, 4, 9, 15)
+    assert next_slot(one, CALENDAR, at(9, 3, 9, 15), runs=2) is None
+    assert next_slot(one, CALENDAR, at(9, 4, 9, 15)) is None
+    assert next_slot(of("open"), CALENDAR, END) is None
 
 
 cuts = st.lists(st.integers(0, 30 * 86_400), min_size=2, max_size=5)
