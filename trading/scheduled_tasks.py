@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trading.calendar import Calendar, Phase
+
+# What is decided before the last after-market orders are taken still has to reach the broker.
+_TO_BE_SENT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ def _takes_orders(calendar: Calendar, at: datetime) -> bool:
 
 def _before_open(calendar: Calendar, at: datetime) -> bool:
     session = calendar.session(calendar.exchange_day(at))
-    return session is not None and at < session.opens and calendar.phase(at) is Phase.AMO
+    return session is not None and at < session.opens and calendar.phase(at + _TO_BE_SENT) is Phase.AMO
 
 
 SCHEDULED: dict[str, Scheduled] = {
