@@ -1,5 +1,6 @@
 """`muhurat halt`, `resume` and `halts`: said once it stops, and what brokers have of it already is shown and cancelled."""
 
+import io
 from datetime import timedelta
 
 import pytest
@@ -182,6 +183,24 @@ async def test_what_lives_is_cancelled_by_a_change_and_a_submit_with_its_audit(
     assert await scalar(database, "SELECT count(*) FROM order_events WHERE event = 'change_wanted'") == 2
     again = await muhurat.json("halt", "--everywhere", "--everything", "--cancel-live", *WHY)
     assert again["cancelled"] == 0, "what was asked for is not asked for again"
+
+
+class Terminal(io.StringIO):
+    """What somebody types, at a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("typed", "cancelled"), [("y\n", 1), ("n\n", 0)])
+async def test_at_a_terminal_it_asks_and_the_halt_is_in_force_whatever_the_answer(
+    database: Database, muhurat: Commands, typed: str, cancelled: int
+) -> None:
+    await ordered(database, await person(database), "parked")
+    muhurat.patch.setattr("sys.stdin", Terminal(typed))
+    await muhurat("halt", "--everywhere", *WHY)
+    assert await scalar(database, "SELECT count(*) FROM halts WHERE ended_at IS NULL") == 1
+    assert await scalar(database, "SELECT count(*) FROM orders WHERE change IS NOT NULL") == cancelled
 
 
 async def test_of_a_share_only_its_own_orders_are_cancelled(database: Database, muhurat: Commands) -> None:

@@ -1,10 +1,14 @@
 """Halts at the effect: nothing they stop is planned, sent or changed, and every refusal names its halt."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from adapters.brokers.base import PlaceOutcome
+from db.accounts import AccountRepository
+from db.halts import HaltRepository
 from db.orders import OrderRepository
 from tests.desk import EVE, NEXT, Desk
 from tests.evenings import candidate, evening
@@ -12,7 +16,7 @@ from tests.halted import ORDERS, TASK, halt, resume, scope_of
 from tests.people import Person
 from tests.worker.steps.test_premarket_retry import paid, short
 from tests.worker.steps.test_sell_monitor import RECOVERED, exits, held, offered
-from trading.halts import Stops
+from trading.halts import Halt, Scope, Stops
 from worker.steps.order_life import want
 
 EVENTS = "SELECT event, facts FROM order_events ORDER BY id DESC LIMIT 1"
@@ -207,3 +211,54 @@ async def test_an_end_that_is_asked_for_while_the_broker_takes_a_change_is_still
     assert (await desk.world.row("SELECT change FROM orders WHERE side = 'sell'")) == ({"cancel": True},)
     sent = await desk.run("submit", ends[0])
     assert sent.details["change"] == "refused", "the broker was asked, and had sold it at market by then"
+
+
+LOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted AND {}"
+
+
+async def waits(desk: Desk, condition: str) -> None:
+    """Wait until somebody waits for a lock."""
+    async with asyncio.timeout(20):
+        while await desk.world.row(LOCKED.format(condition)) == (0,):
+            pass
+
+
+async def test_a_submit_that_began_before_a_halt_sends_its_order_and_the_halt_comes_after_it(desk: Desk) -> None:
+    subject = await ready(desk)
+    database, who = desk.world.database, desk.who
+    async with database.transaction(who.user_id) as session:
+        await AccountRepository(session).lock(who.user_id, who.account_id)
+        sending = asyncio.create_task(desk.run("submit", subject))
+        await waits(desk, "locktype <> 'advisory'")
+        halting = asyncio.create_task(halted(desk, Stops.ENTRIES))
+        await waits(desk, "locktype = 'advisory'")
+        assert not halting.done()
+    assert (await sending).details["state"] == "acked"
+    await halting
+    sent, since = "SELECT min(created_at) FROM order_events WHERE event = 'send'", "SELECT created_at FROM halts"
+    assert await desk.world.row(f"SELECT ({sent}) IS NOT NULL, ({since}) IS NOT NULL") == (True, True)
+
+
+@pytest.mark.parametrize("task", ["submit", TASK])
+async def test_a_step_that_begins_while_a_halt_commits_waits_for_it_and_is_denied(desk: Desk, task: str) -> None:
+    await evening(desk, [candidate("BBB", 20)])
+    subject = await ready(desk) if task == "submit" else ""
+    async with desk.world.database.transaction(None) as session:
+        await HaltRepository(session).add(Halt(0, Scope(), frozenset({Stops.ENTRIES}), "a test", "ravi"))
+        running = asyncio.create_task(desk.run(task, subject))
+        await waits(desk, "locktype = 'advisory'")
+        assert not running.done()
+    outcome = await running
+    assert outcome.details.get("code", outcome.details.get("refused")) in ("KILL_SWITCH", {"KILL_SWITCH": 1})
+    assert await desk.world.rows("SELECT 1 FROM paper_orders") == []
+
+
+async def test_halts_and_effects_of_many_at_once_never_wait_for_each_other_in_a_circle(desk: Desk) -> None:
+    await evening(desk, [candidate("AAA", 20), candidate("BBB", 10)])
+    halts = [halted(desk, Stops.ENTRIES, symbol=f"S{number}") for number in range(4)]
+    steps = [desk.run(TASK) for _ in range(2)]
+    async with asyncio.timeout(30):
+        await asyncio.gather(*halts, *steps)
+    assert await desk.world.row("SELECT count(*) FROM orders") == (2,)
+    async with desk.world.database.reading(None) as session:
+        assert len((await session.execute(text("SELECT id FROM halts"))).all()) == 4
