@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.schedule_edits import Ground, ScheduleEditRepository, finite
+from db.schedule_edits import FiringError, Ground, ScheduleEditRepository, finite
 from db.schedules import ScheduleRow
 from db.subscriptions import Part
 from trading.calendar import exchange_day, exchange_time, ist
@@ -16,14 +16,6 @@ from trading.own_times import Turn, turn
 from trading.triggers import parse_trigger
 
 _DAY = timedelta(days=1)
-
-
-class FiringError(Exception):
-    """A schedule is being fired at this moment: who would leave or join it now might have the slot twice, or not."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"{name!r} is being fired at this moment; nothing was changed, try again when that is over")
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,14 @@ class Edited:
     own_times: int = 0
 
 
+class FiringError(Exception):
+    """A schedule is being fired at this moment: who changed its time now might have the day's slot twice, or not."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name!r} is being fired at this moment; nothing was changed, try again when that is over")
+
+
 class ScheduleEditRepository:
     """Changes schedules. Needs the system scope.
 

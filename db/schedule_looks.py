@@ -28,7 +28,7 @@ _SUBSCRIBERS = text(
            count(*) FILTER (WHERE s.enabled AND NOT v.service_running) AS stopped,
            count(*) FILTER (WHERE s.enabled AND v.service_running AND c.user_id IS NOT NULL
                                   AND coalesce(s.paused_until <= market_now(), true)) AS fires,
-           count(DISTINCT s.user_id) AS users, count(*) FILTER (WHERE s.base_id IS NOT NULL) AS own_times
+           count(*) FILTER (WHERE s.base_id IS NOT NULL) AS own_times
     FROM schedule_subscriptions s JOIN service_status v ON v.user_id = s.user_id
     LEFT JOIN user_trading_config c ON c.user_id = s.user_id
     WHERE s.schedule_id = :schedule_id

@@ -12,7 +12,7 @@ from db.schedule_looks import ScheduleLookRepository
 from db.transaction import Database
 from ops.cli import schedule_options as s
 from ops.cli.reach import with_database
-from ops.cli.schedule_looks import Ground, definition_or_none, find, ground_of
+from ops.cli.schedule_looks import Ground, definition_or_none, find, ground_of, held_span
 from ops.cli.tables import console, print_json, print_rows
 from ops.schedules.chart import picture
 from ops.schedules.load import Loaded, Simulation
@@ -52,7 +52,7 @@ async def _simulated(
         if last - first > _LONGEST:
             raise typer.BadParameter(f"--to: at most {_LONGEST.days} days are simulated at once")
         with Console(stderr=True).status("Counting subscribers") as screen:
-            loaded = await _loaded(session, schedule, first, last, screen)
+            loaded = await _loaded(session, schedule, first, last, ground.now, screen)
         named = await _named(session, ground, first, last)
     made = Simulation(first, last)
     for exchange, some in loaded.items():
@@ -62,7 +62,7 @@ async def _simulated(
 
 
 async def _loaded(
-    session: AsyncSession, schedule: str | None, first: datetime, last: datetime, screen: Any
+    session: AsyncSession, schedule: str | None, first: datetime, last: datetime, now: datetime, screen: Any
 ) -> dict[str, list[Loaded]]:
     """Return the schedules that are on by exchange, each by one count of its subscribers."""
     looks = ScheduleLookRepository(session)
@@ -72,8 +72,8 @@ async def _loaded(
         screen.update(f"Counting subscribers: schedule {number} of {len(rows)}")
         definition = definition_or_none(row)
         if definition is not None and row.enabled and row.task_name in TASKS:
-            loads = await looks.loads(row, first, last)
-            found.setdefault(row.exchange, []).append(Loaded(definition, TASKS[row.task_name].queue, loads, row.runs))
+            loads, queue = await looks.loads(row, first, last), TASKS[row.task_name].queue
+            found.setdefault(row.exchange, []).append(Loaded(definition, queue, loads, row.runs, held_span(row, now)))
     return found
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import CalendarRepository
@@ -60,6 +61,12 @@ def definition_or_none(row: ScheduleRow) -> Definition | None:
         return None
 
 
+def held_span(row: ScheduleRow, now: datetime) -> tuple[datetime, datetime] | None:
+    """Return from when until when a schedule does not fire, being planned for later; None: it is due, or unplanned."""
+    due = finite(row.next_due_at)
+    return None if due is None or due <= now else (now, due)
+
+
 def latest_slot(definition: Definition, calendar: Calendar, now: datetime, daily_bars: bool) -> datetime | None:
     """Return the latest slot that has come; None without one of the last year."""
     for span in _BACK:
@@ -94,7 +101,8 @@ def list_all(task: str | None, *, as_json: bool) -> None:
         rows = [row for row in await looks.all() if task in (None, row.task_name)]
         return await ground_of(session), rows, await looks.counts()
 
-    ground, rows, counts = reading(look)
+    with Console(stderr=True).status("Counting subscribers"):
+        ground, rows, counts = reading(look)
     found = [_facts(row, ground, counts) for row in rows]
     if as_json:
         print_json({"market_now": ground.now, "schedules": found})
@@ -135,7 +143,8 @@ def show_one(name: str, *, as_json: bool) -> None:
             "market_now": ground.now,
         }
 
-    found = reading(look)
+    with Console(stderr=True).status("Counting subscribers"):
+        found = reading(look)
     if as_json:
         print_json(found)
         return

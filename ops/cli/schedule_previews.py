@@ -19,7 +19,7 @@ from db.subscriptions import SubscriptionRepository
 from db.transaction import Database
 from ops.cli import schedule_options as s
 from ops.cli.reach import with_database
-from ops.cli.schedule_looks import FAR, Ground, definition_or_none, find, ground_of
+from ops.cli.schedule_looks import FAR, Ground, definition_or_none, find, ground_of, held_span
 from ops.cli.status import user_named
 from ops.cli.tables import console, print_json, print_rows, said
 from ops.schedules.closed import Silence, silences
@@ -71,7 +71,7 @@ async def _scene(database: Database, user: str | None, schedule: str | None) -> 
     async with database.reading(user_id) as session:
         ground, calendars = await ground_of(session), CalendarRepository(session)
         rows = [await find(session, schedule)] if schedule is not None else await ScheduleLookRepository(session).all()
-        watched, standing = await _watched(session, rows, user_id)
+        watched, standing = await _watched(session, rows, user_id, ground.now)
         named: dict[str, dict[date, str]] = {}
         for name, one in ground.calendars.items():
             days = await calendars.days(one.first, one.last, name)
@@ -80,10 +80,10 @@ async def _scene(database: Database, user: str | None, schedule: str | None) -> 
 
 
 async def _watched(
-    session: AsyncSession, rows: Sequence[ScheduleRow], user_id: int | None
+    session: AsyncSession, rows: Sequence[ScheduleRow], user_id: int | None, now: datetime
 ) -> tuple[dict[str, list[Watched]], list[str]]:
     """Return what is watched by exchange, and what stands against it now in words."""
-    halts = [_halting(one) for one in await ScheduleLookRepository(session).halts(user_id)]
+    halts = [_halting(halt) for halt in await ScheduleLookRepository(session).halts(user_id)]
     parts, stopped, lives = await _parts(session, user_id) if user_id is not None else ({}, None, False)
     standing = [stopped] if stopped is not None else []
     standing += [halt.said for halt in halts]
@@ -94,11 +94,14 @@ async def _watched(
             standing.append(f"schedule {row.name!r}: its trigger {row.trigger!r} cannot be read")
         elif user_id is None:
             if row.enabled or len(rows) == 1:
-                found.setdefault(row.exchange, []).append(Watched(definition, row.runs, row.enabled, halts=halts))
+                found.setdefault(row.exchange, []).append(
+                    Watched(definition, row.runs, row.enabled, halts=halts, held=held_span(row, now))
+                )
         elif row.id in parts:
             passes = row.task_name == "order_sync" and lives
-            mine = Watched(definition, row.runs, row.enabled, tuple(parts[row.id]), stopped, passes, halts)
-            found.setdefault(row.exchange, []).append(mine)
+            mine = tuple(parts[row.id])
+            one = Watched(definition, row.runs, row.enabled, mine, stopped, passes, halts, held_span(row, now))
+            found.setdefault(row.exchange, []).append(one)
     return found, standing
 
 

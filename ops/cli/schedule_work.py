@@ -8,10 +8,11 @@ import typer
 from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.schedule_edits import Edited, ScheduleEditRepository
+from db.schedule_edits import Edited, FiringError, ScheduleEditRepository
 from db.schedules import ScheduleRow
 from db.subscriptions import SubscriptionRepository
 from db.transaction import Database
+from ops.cli.patience import patiently
 from ops.cli.reach import changing, with_database
 from ops.cli.tables import print_json
 from trading.calendar import exchange_time
@@ -42,12 +43,15 @@ def edit(name: str, wanted: Mapping[str, Any], as_: str | None, *, as_json: bool
     if not wanted:
         raise typer.BadParameter('say what to change, such as --trigger "at 16:30" or --grace 10m')
 
-    async def work(session: AsyncSession, actor: str) -> Edited:
+    async def work(session: AsyncSession, actor: str, may_wait: bool) -> Edited:
         edits = ScheduleEditRepository(session)
-        ground = await edits.ground_of(name)
-        return await edits.change(ground, await held(edits, name), wanted, actor)
+        ground, row = await edits.ground_of(name), await held(edits, name)
+        # Once it is over it is known whether the day's slot was had; a firing that takes long keeps its slot.
+        if may_wait and row.firing_slot is not None and "trigger" in wanted:
+            raise FiringError(name)
+        return await edits.change(ground, row, wanted, actor)
 
-    done = changing(as_, work)
+    done = patiently(as_, work)
     _tell(done, "changed" if done.changes else "as it was", {}, as_json=as_json)
 
 

@@ -1,13 +1,11 @@
 """What the subscription commands do: one transaction each, with the schedule held, audited and told to schedulers."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import typer
-from rich.console import Console
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,11 +14,12 @@ from db.audit_logs import AuditLogRepository
 from db.claims import SETTLED_CHANNEL
 from db.lookups import LookupRepository
 from db.manual_runs import ManualRunRepository, Run
-from db.own_times import FiringError, Moved, OwnTimeRepository, had_reason
+from db.own_times import Moved, OwnTimeRepository, had_reason
 from db.schedule_edits import Ground, ScheduleEditRepository, finite
 from db.schedules import ScheduleRow
 from db.subscriptions import Part, SubscriptionRepository
 from ops.cli import schedule_options as s
+from ops.cli.patience import patiently
 from ops.cli.reach import changing, reading
 from ops.cli.schedule_looks import find
 from ops.cli.schedule_work import said_moment, said_turn
@@ -30,8 +29,6 @@ from scheduler.planning import plan
 from trading.calendar import exchange_day, ist
 from worker.messages import TASKS
 
-# A firing of a million accounts is over within half a minute.
-_PATIENCE_SECONDS, _PAUSE_SECONDS = 30.0, 0.3
 _DAY = timedelta(days=1)
 
 
@@ -124,7 +121,7 @@ def resume(user: str, schedule: str, account: int | None, as_: str | None, *, as
 def choose(user: str, schedule: str, trigger: str | None, as_: str | None, *, as_json: bool) -> None:
     """Let a schedule fire for a user at an own time, or by its own again, and print what it means for today."""
 
-    async def work(session: AsyncSession, actor: str) -> dict[str, Any]:
+    async def work(session: AsyncSession, actor: str, _may_wait: bool) -> dict[str, Any]:
         part = await _hold(session, user, schedule, None)
         rows = OwnTimeRepository(session)
         target, moved = await rows.choose(part.ground, part.base, part.part.user_id, trigger, actor)
@@ -139,24 +136,10 @@ def choose(user: str, schedule: str, trigger: str | None, as_: str | None, *, as
             "today": said_turn(day) if day else "",
         }  # fmt: skip
 
-    done = _patiently(as_, work)
+    done = patiently(as_, work)
     said = f"{done['schedule']} fires for {user} {done['trigger']!r}, by schedule {done['fires_by']!r}"
     said += f", next due {said_moment(done['next_due_at'])}; {done['changed']} accounts changed"
     _tell(done, said + (f"\n  {done['today']}" if done["today"] else ""), as_json=as_json)
-
-
-def _patiently(as_: str | None, work: Any) -> dict[str, Any]:
-    """Run a change once no firing is under way that it might fall into. Raises FiringError after half a minute."""
-    until = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            done: dict[str, Any] = changing(as_, work)
-            return done
-        except FiringError as error:
-            if time.monotonic() > until:
-                raise typer.BadParameter(str(error)) from error
-            with Console(stderr=True).status(f"{error.name} is being fired"):
-                time.sleep(_PAUSE_SECONDS)
 
 
 async def _make_up(session: AsyncSession, part: _Held, target: ScheduleRow, moved: Sequence[Moved]) -> list[int]:

@@ -17,12 +17,16 @@ _STEPS = 64
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A schedule, the queue of its task, and how many executions a slot makes by what is subscribed now."""
+    """A schedule, the queue of its task, and how many executions a slot makes by what is subscribed now.
+
+    held: slots of this span, the end excluded, do not fire: the next is planned for its end.
+    """
 
     definition: Definition
     queue: str
     loads: Sequence[Load]
     runs: int = 0
+    held: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def simulate(
         slots = total = 0
         shares = _shares(one.definition.spread, one.definition.jitter)
         for firing in firings(one.definition, calendar, first - tick, last - tick, daily_bars, runs=one.runs):
-            if firing.outcome != "fires":
+            is_held = one.held is not None and one.held[0] <= firing.slot < one.held[1]
+            if firing.outcome != "fires" or is_held:
                 continue
             count = sum(load.executions for load in one.loads if load.since is None or load.since <= firing.slot)
             key = (one.definition.task_name, firing.slot)

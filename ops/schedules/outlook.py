@@ -64,7 +64,8 @@ class Halting:
 class Watched:
     """A schedule whose slots are wanted. parts: a user's in it, None when the look is for nobody in particular.
 
-    stopped: why nothing fires for the user, or None. passes: it fires all the same, for his live orders.
+    stopped: why nothing fires for the user, or None. passes: it fires all the same, for his live orders. held: slots of
+    this span, the end excluded, do not fire: the next is planned for its end, as after a change of the day's time.
     """
 
     definition: Definition
@@ -74,6 +75,7 @@ class Watched:
     stopped: str | None = None
     passes: bool = False
     halts: Sequence[Halting] = field(default_factory=tuple)
+    held: tuple[datetime, datetime] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _of(one: Watched, calendar: Calendar, after: datetime, until: datetime, dail
 def _told(one: Watched, firing: Firing) -> Coming:
     made = _accounts(one, firing.slot)
     outcome, why = _outcome(one, firing, made)
-    if outcome not in (*_MADE, Outcome.SKIPPED):
+    if outcome not in _MADE:
         made = ()
     name, task = one.definition.name, one.definition.task_name
     return Coming(firing.slot, name, task, outcome, why, one.definition.condition, None if one.parts is None else made)
@@ -142,6 +144,8 @@ def _outcome(one: Watched, firing: Firing, made: Sequence[int]) -> tuple[Outcome
     at = firing.slot
     if not one.enabled:
         return Outcome.OFF, "the schedule is switched off"
+    if one.held is not None and one.held[0] <= at < one.held[1]:
+        return Outcome.SKIPPED, f"planned from {exchange_time(one.held[1]):%Y-%m-%d %H:%M} IST on"
     if one.parts is not None and not made and not one.passes:
         return _unmade(one.parts, at)
     if one.stopped is not None and not one.passes:

@@ -45,11 +45,18 @@ async def due(database: Database, bells: Bells) -> Due:
         return Due(database, Ringer(bells), "s1", await CalendarRepository(session).stored(), 1000)
 
 
+async def moment(database: Database, query: str) -> datetime:
+    """Return a moment that a query finds."""
+    found = await scalar(database, query)
+    assert isinstance(found, datetime)
+    return found
+
+
 async def play(database: Database, due: Due, until: datetime) -> None:
     """Fire whatever is due up to a moment, each slot when it comes, and let it be that moment."""
     await due.plan_new(True)
-    while (at := await scalar(database, "SELECT min(next_due_at) FROM schedules WHERE enabled")) <= until:  # type: ignore[operator]  # a moment
-        await set_clock(database, max(at, await scalar(database, "SELECT at FROM market_clock")))  # type: ignore[type-var]  # moments
+    while (at := await moment(database, "SELECT min(next_due_at) FROM schedules WHERE enabled")) <= until:
+        await set_clock(database, max(at, await moment(database, "SELECT at FROM market_clock")))
         while await due.fire(True):
             pass
     await set_clock(database, until)
@@ -106,6 +113,7 @@ async def test_an_edit_in_the_middle_of_a_wide_firing_leaves_its_slot_and_plans_
     await due._fire_small(True)
     firing = "SELECT firing_slot FROM schedules WHERE name = 'buy_orders'"
     assert await scalar(database, firing) == ist_at(15, "16:05")
+    monkeypatch.setattr("ops.cli.patience.PATIENCE_SECONDS", 0.0)
     done = await muhurat.json("schedules", "edit", "buy_orders", "--trigger", "at 17:00")
     assert datetime.fromisoformat(done["firing_slot"]) == ist_at(15, "16:05")
     await play(database, due, ist_at(16, "23:00"))
@@ -134,7 +142,7 @@ async def test_whom_a_firing_under_way_has_not_reached_yet_waits_with_his_move(
 ) -> None:
     await person(database), await person(database, "bala")
     monkeypatch.setattr("scheduler.due.FIRST", 1)
-    monkeypatch.setattr("ops.cli.subscription_work._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("ops.cli.patience.PATIENCE_SECONDS", 0.0)
     await play(database, due, ist_at(15, "16:00"))
     await set_clock(database, ist_at(15, "16:05"))
     await due._fire_small(True)
@@ -146,3 +154,15 @@ async def test_whom_a_firing_under_way_has_not_reached_yet_waits_with_his_move(
     async with database.reading(None) as session:
         left = await session.execute(text("SELECT count(*) FROM schedules WHERE firing_slot IS NOT NULL"))
     assert left.scalar_one() == 0
+
+
+async def test_a_preview_knows_that_the_day_has_had_its_slot(database: Database, due: Due, muhurat: Commands) -> None:
+    await person(database)
+    await play(database, due, ist_at(15, "16:10"))
+    await muhurat("schedules", "edit", "buy_orders", "--trigger", "at 16:30")
+    words = ("--schedule", "buy_orders", "--user", ASHA, "--to", "2024-01-16")
+    slots = (await muhurat.json("schedules", "preview", *words))["slots"]
+    assert [one["outcome"] for one in slots] == ["skipped", "fires"]
+    assert slots[0]["why"] == "planned from 2024-01-16 16:30 IST on"
+    simulated = await muhurat.json("schedules", "simulate", "--schedule", "buy_orders", "--to", "2024-01-16")
+    assert simulated["executions"] == 1

@@ -31,14 +31,21 @@ async def muhurat(
     return commands
 
 
+async def moment(database: Database, query: str) -> datetime:
+    """Return a moment that a query finds."""
+    found = await scalar(database, query)
+    assert isinstance(found, datetime)
+    return found
+
+
 async def play(database: Database, bells: Bells, until: datetime, *, daily_bars: bool) -> None:
     """Fire whatever is due up to a moment, each slot when it comes."""
     async with database.reading(None) as session:
         calendar = await CalendarRepository(session).stored()
     due = Due(database, Ringer(bells), "s1", calendar, 1000)
     await due.plan_new(daily_bars)
-    while (at := await scalar(database, "SELECT min(next_due_at) FROM schedules WHERE enabled")) <= until:  # type: ignore[operator]  # a moment
-        await set_clock(database, at)  # type: ignore[arg-type]  # the same
+    while (at := await moment(database, "SELECT min(next_due_at) FROM schedules WHERE enabled")) <= until:
+        await set_clock(database, at)
         while await due.fire(daily_bars):
             pass
 

@@ -225,7 +225,7 @@ async def test_nobody_moves_while_a_schedule_is_being_fired(
     database: Database, muhurat: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await person(database)
-    monkeypatch.setattr("ops.cli.subscription_work._PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("ops.cli.patience.PATIENCE_SECONDS", 0.0)
     async with database.transaction(None) as session:
         await session.execute(text("UPDATE schedules SET firing_slot = now() WHERE name = 'buy_orders'"))
     said = await muhurat("subscriptions", "override", "asha@example.org", "buy_orders", "at 16:30", code=2)
