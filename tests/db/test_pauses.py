@@ -251,6 +251,18 @@ async def test_without_a_halt_a_claim_looks_once_at_an_empty_table_however_many_
     assert await scalar(database, "SELECT count(*) FROM service_task_execution WHERE status = 'running'") == 50
 
 
+async def test_a_claim_writes_no_index(database: Database) -> None:
+    await worker(database)
+    bells = [await queued(database, "prices", subject=str(number)) for number in range(20)]
+    updated = text(
+        "SELECT sum(pg_stat_get_xact_tuples_updated(relid)), sum(pg_stat_get_xact_tuples_hot_updated(relid)) "
+        "FROM pg_partition_tree('service_task_execution')"
+    )
+    async with database.transaction(None) as session:
+        await LedgerRepository(session).claim(bells, "w1")
+        assert tuple((await session.execute(updated)).one()) == (20, 20)
+
+
 async def test_a_follow_up_made_under_a_pause_waits_for_its_turn(database: Database) -> None:
     asha = await person(database)
     await worker(database)
