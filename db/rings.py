@@ -46,6 +46,7 @@ _RUNG, _RINGABLE = "e.is_open AND e.rung_at IS NOT NULL", "e.is_ringable"
 # A copy of what a halt keeps from beginning would be claimed in vain.
 _UNANSWERED = f"""
     (status = 'queued' AND NOT is_late AND rung_at < now() - make_interval(secs => :seconds)
+     AND scheduled_for <= (SELECT market_now())
      AND NOT {paused_sql("page")})
 """
 _WALKS = {

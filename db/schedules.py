@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, select, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from db.base import Base, Big, Created, Id, Json, Label, Line, Moment, Name, Word
 from trading.calendar import Calendar
-from trading.errors import BadTrigger, CalendarUncovered
-from trading.triggers import next_due, parse_trigger
+from trading.definitions import definition_of
+from trading.errors import BadDefinition, BadTrigger, CalendarUncovered
+from trading.firings import next_slot
 
 
 class ScheduleRow(Base):
@@ -105,7 +106,7 @@ class ScheduleVersionRow(Base):
 # What is due is fired by whoever sees it, and planned by the calendar there is then.
 _TO_COME = text(
     """
-    SELECT id, trigger, market_now() AS market_now,
+    SELECT *, market_now() AS market_now,
            EXISTS (SELECT FROM market_clock WHERE speed IS NULL) AS replay
     FROM schedules WHERE exchange = :exchange AND next_due_at > market_now() ORDER BY id FOR UPDATE
     """
@@ -137,8 +138,8 @@ class ScheduleRepository:
         """Plan by another calendar every schedule of its exchange whose due time is still to come, or never came."""
         for row in (await self.session.execute(_TO_COME, {"exchange": calendar.exchange})).all():
             try:
-                after = next_due(parse_trigger(row.trigger), calendar, row.market_now, row.replay)
-            except BadTrigger:
+                after = next_slot(definition_of(row), calendar, row.market_now, row.replay, runs=row.runs)
+            except (BadTrigger, BadDefinition):
                 continue  # it stays as it is: whoever fires it says what is wrong
             except CalendarUncovered:
                 after = None
@@ -146,7 +147,8 @@ class ScheduleRepository:
 
     async def unplanned(self) -> list[ScheduleRow]:
         """Return enabled schedules that have no next due time, as after seeding."""
-        query = select(ScheduleRow).where(ScheduleRow.enabled, ScheduleRow.next_due_at.is_(None))
+        let_alone = ScheduleRow.claim_until.is_not(None) & (ScheduleRow.claim_until > func.now())
+        query = select(ScheduleRow).where(ScheduleRow.enabled, ScheduleRow.next_due_at.is_(None), ~let_alone)
         return list((await self.session.execute(query.with_for_update(skip_locked=True))).scalars())
 
     async def market_now(self) -> datetime:

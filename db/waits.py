@@ -32,7 +32,8 @@ _OWNERS = {True: "e.user_id = :user_id", False: "e.user_id IS NULL"}
 
 _NEEDS = text(
     f"""
-    SELECT n.task, n.subject, n.account, n.after, n.repeats, {MET.format(status="d.status = 'success'")} AS is_met,
+    SELECT n.task, n.subject, n.account, n.after, n.repeats, n.ends,
+           {MET.format(status="d.status = 'success'")} AS is_met,
            l.id, l.status, l.scheduled_for, l.worker, l.executed_at, l.next_attempt_at
     FROM service_task_execution e CROSS JOIN LATERAL {NEEDS}
     LEFT JOIN LATERAL (

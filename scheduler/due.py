@@ -20,7 +20,7 @@ from scheduler.slots import MISSED_RECORDED, Choice, choose, following, planned
 from trading.calendar import Calendar
 from trading.definitions import definition_of
 from trading.errors import TradingError
-from trading.triggers import next_due, parse_trigger
+from trading.firings import next_slot
 
 __all__ = ["MISSED_RECORDED", "Due"]
 
@@ -59,7 +59,13 @@ class Due:
                 return
             now = await schedules.market_now()
             for row in rows:
-                await schedules.plan(row.id, next_due(parse_trigger(row.trigger), self.calendar, now, daily_bars))
+                try:
+                    first = next_slot(definition_of(row), self.calendar, now, daily_bars, runs=row.runs)
+                except TradingError:
+                    log.exception("schedule_failed", task=row.task_name, schedule_id=row.id)
+                    await FiringRepository(session, self.name).put_off([row.id], CLAIM_SECONDS)
+                else:
+                    await schedules.plan(row.id, first)
 
     async def fire(self, daily_bars: bool) -> int:
         """Fire due schedules, some hundred at most, and take part in wide fan-outs. Returns how much was done."""
@@ -115,7 +121,7 @@ class Due:
 
     def _ended(self, row: Any, daily_bars: bool) -> Fired:
         ran, slot = row.firing_reason is None, row.firing_slot
-        after = following(row, definition_of(row), slot, self.calendar, daily_bars, ran=ran)
+        after = following(row, slot, self.calendar, daily_bars, ran=ran)
         return Fired(row.id, slot, after, ran)
 
     async def _hold_calendar(self, session: AsyncSession) -> None:

@@ -1,25 +1,21 @@
 """What becomes of a schedule that is due: which slot fires, why its rows are skipped, when the next is due. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
 from db.fan_outs import LAST_ID, Slot
 from scheduler.planning import plan
 from trading.calendar import Calendar
-from trading.definitions import Definition, definition_of
-from trading.firings import slots
+from trading.definitions import definition_of
+from trading.firings import late_reason, next_slot, slots
 from worker.messages import TASKS
 
 # Of market time. A scheduler that comes back after months tells of the last week in rows, of the rest in its log.
 MISSED_RECORDED = timedelta(days=7)
-# Without a grace of its own a slot counts as missed after this, for a schedule that catches nothing up.
-ON_TIME = timedelta(seconds=60)
 # Slots of one schedule that are looked through at a time; those behind them are due at the next look.
 _LOOKED_THROUGH = 5000
-# Behind every slot that any calendar or clock will have.
-_HORIZON = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +43,22 @@ def choose(row: Any, calendar: Calendar, daily_bars: bool) -> Choice:
         due = slots(definition, calendar, slot, row.market_now, daily_bars)
         for later in islice(due, _LOOKED_THROUGH):
             slot, passed = later, passed + 1
-    reason = _late(definition, slot, row, calendar)
+    reason = late_reason(definition, slot, row.market_now, plan(row.task_name, slot, calendar).useful_until)
     return Choice(
         slot,
         reason,
         passed,
         reason is None or slot >= row.market_now - MISSED_RECORDED,
-        following(row, definition, slot, calendar, daily_bars, ran=reason is None),
+        following(row, slot, calendar, daily_bars, ran=reason is None),
     )
 
 
-def following(
-    row: Any, definition: Definition, slot: datetime, calendar: Calendar, daily_bars: bool, *, ran: bool
-) -> datetime | None:
+def following(row: Any, slot: datetime, calendar: Calendar, daily_bars: bool, *, ran: bool) -> datetime | None:
     """Return when a schedule is due after a slot; None: never again as far as anybody knows.
 
     ran: the slot counts as one of its runs.
     """
-    if definition.max_runs is not None and row.runs + ran >= definition.max_runs:
-        return None
-    return next(slots(definition, calendar, slot, _HORIZON, daily_bars), None)
+    return next_slot(definition_of(row), calendar, slot, daily_bars, runs=row.runs + ran)
 
 
 def planned(
@@ -100,18 +92,3 @@ def planned(
 
 def _useful_until(seconds: int | None, at: datetime, planned_until: datetime) -> datetime:
     return planned_until if seconds is None else at + timedelta(seconds=seconds)
-
-
-def _late(definition: Definition, slot: datetime, row: Any, calendar: Calendar) -> str | None:
-    """Return why a slot is too late, or None."""
-    now = row.market_now
-    until = _useful_until(row.useful_seconds, slot, plan(row.task_name, slot, calendar).useful_until)
-    if until < now:
-        return f"missed: no scheduler ran until {now:%Y-%m-%d %H:%M} UTC"
-    grace = definition.grace
-    if grace is None and definition.catch_up == "none":
-        grace = ON_TIME
-    if grace is not None and slot + grace < now:
-        seconds = int(grace.total_seconds())
-        return f"late: it could begin {seconds} s after its slot, and it was {now:%Y-%m-%d %H:%M:%S} UTC"
-    return None

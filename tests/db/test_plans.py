@@ -152,7 +152,7 @@ _RUNG, _RINGABLE, _RETRYING, _WAITING = (
     f"ix_service_task_execution_{kind}" for kind in ("rung", "ringable", "retrying", "waiting")
 )
 INTENDED: dict[str, set[str]] = {
-    "FanOutRepository.make": {_BY_KEY, _RINGABLE, _RUNG, "uq_service_task_execution_identity"},
+    "FanOutRepository.make": {_RINGABLE, _RUNG, "uq_service_task_execution_identity"},
     "HandBackRepository.hand_back": {_BY_KEY},
     "HandBackRepository.interrupt": {_BY_KEY},
     "LedgerRepository.claim": {_BY_KEY},

@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import text
 
 from db.bars import BarRepository
-from db.calendar import CalendarRepository
 from db.firings import FiringRepository
 from db.shares import ShareRepository
 from db.transaction import Database
@@ -19,17 +18,12 @@ from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from tests.people import MORNING, person, queued, replay_from, scalar, set_clock
 from tests.scheduler.messages import ready
+from tests.scheduler.opened import open_due
 from trading.config import DEFAULTS, TradingConfig
 from worker.bells.ringing import Bells
 
 BEFORE_OPEN = datetime(2024, 1, 2, 3, 5, tzinfo=UTC)  # 08:35 IST
 AFTER_CLOSE = datetime(2024, 1, 2, 10, 5, tzinfo=UTC)  # 15:35 IST
-
-
-async def open_due(database: Database, bells: Bells, name: str = "s1", share: int = 8) -> Due:
-    async with database.reading(None) as session:
-        calendar = await CalendarRepository(session).stored()
-    return Due(database, Ringer(bells), name, calendar, share)
 
 
 async def test_two_schedulers_make_one_execution_for_each_subscriber(database: Database, bells: Bells) -> None:

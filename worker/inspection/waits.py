@@ -176,6 +176,11 @@ def _halted(halt: Halt) -> Reason:
 def _needing(seen: _Seen) -> Iterator[Reason]:
     missing = [need for need in seen.needs if not need["is_met"]]
     for need in missing:
+        if need["ends"] is not None:
+            facts = {"task": need["task"], "slot": need["after"].isoformat(), "execution_id": need["ends"]}
+            said = f"its schedule has one follow the other: execution {need['ends']} of {_at(need['after'])} goes on"
+            yield Reason("overlap", said, facts)
+            continue
         whose = "of its account" if need["account"] else f"of {need['subject']}" if need["subject"] else ""
         what = f"{need['task']} {whose}".strip()
         facts = {"task": need["task"], "after": need["after"].isoformat(), "execution_id": need["id"]}
