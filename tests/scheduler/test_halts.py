@@ -10,6 +10,7 @@ from scheduler.sweep import Sweep
 from tests.halted import halt, resume
 from tests.people import MORNING, person, queued, replay_from, scalar, set_clock
 from tests.scheduler.messages import ready
+from tests.scheduler.opened import FIRST, open_due, set_policies
 from trading.halts import Stops
 from worker.bells.ringing import Bells
 
@@ -63,3 +64,23 @@ async def test_what_a_pause_outlasts_ends_late_and_is_never_rung(database: Datab
     await resume(database)
     assert await sweep.ring_ready() == 0
     assert await ready(bells) == []
+
+
+async def test_a_fan_out_makes_the_executions_of_who_is_paused_and_rings_those_of_the_others(
+    database: Database, bells: Bells
+) -> None:
+    await replay_from(database)
+    asha, _ = await person(database), await person(database, "bala")
+    await set_policies(database)
+    await halt(database, Stops.TASKS, user_id=asha.user_id)
+    due = await open_due(database, bells)
+    await set_clock(database, FIRST)
+    while await due.fire(False):
+        pass
+    made = "SELECT count(*) FROM service_task_execution WHERE status = 'queued'"
+    assert await scalar(database, made) == 2
+    assert len(await ready(bells, "strategy")) == 1
+    assert await scalar(database, f"{made} AND user_id = :id AND rung_at IS NULL", id=asha.user_id) == 1
+    await resume(database)
+    assert await sweep_of(database, bells).ring_ready() == 1
+    assert len(await ready(bells, "strategy")) == 2
