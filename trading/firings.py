@@ -57,7 +57,7 @@ def next_slot(
 ) -> datetime | None:
     """Return the first slot strictly after a moment; None: never again, as far as the calendar tells.
 
-    What `next_due` is for a trigger this is for its schedule: starts_at, ends_at and max_runs hold. runs: as `firings` has it.
+    What `next_due` is for a trigger this is for its schedule: starts_at, ends_at and max_runs hold. runs: of before.
     """
     if definition.max_runs is not None and runs >= definition.max_runs:
         return None
