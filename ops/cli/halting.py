@@ -64,13 +64,9 @@ def put_in_force(asked: Asked, as_: str | None, *, as_json: bool) -> None:
     async def work(database: Database) -> dict[str, Any]:
         async with database.reading(None) as session:
             halt = await _halt(session, asked, stops, by)
-        async with database.transaction(None) as session:
-            row, is_new = await HaltRepository(session).add(halt)
-            if is_new:
-                facts = halt_of(row).facts()
-                await AuditLogRepository(session).record(
-                    by, "halt", "halt", row["id"], user_id=row["user_id"], changes=facts
-                )
+        # In a moment, unless a worker stands still in the middle of an effect: it is cut once its lease is over.
+        with Console(stderr=True).status("Waiting for what is being planned or sent at this moment"):
+            row, is_new = await _add(database, halt, by)
         live = await _live(database, halt)
         if not as_json:
             _tell(row, live, is_new=is_new)
@@ -198,6 +194,15 @@ def _until(words: str | None, now: datetime) -> datetime | None:
             f'--until {words}: {said(at)} IST is past; give a time to come like "2026-11-27 09:10"'
         )
     return at
+
+
+async def _add(database: Database, halt: Halt, by: str) -> tuple[HaltFacts, bool]:
+    async with database.transaction(None) as session:
+        row, is_new = await HaltRepository(session).add(halt)
+        if is_new:
+            audit, changes = AuditLogRepository(session), halt_of(row).facts()
+            await audit.record(by, "halt", "halt", row["id"], user_id=row["user_id"], changes=changes)
+    return row, is_new
 
 
 async def _live(database: Database, halt: Halt) -> list[Mapping[str, Any]]:
