@@ -2,10 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from json.encoder import encode_basestring_ascii
+from typing import Any
 
 from db.columns import Columns
 from db.import_rows import NewOrder, Rows
@@ -23,8 +25,8 @@ _VENUE_WORDS = {
 }
 _TAG_LETTERS = 20
 _NONE = Decimal(0)
-# What JSON writes as Python does: whole numbers and finite ones.
-_BARE = frozenset({int, float})
+# As JSON writes them, without what `dumps` looks at first: whole numbers and finite ones are Python's own.
+_WRITTEN: Mapping[type, Callable[[Any], str]] = {int: str, float: str, str: encode_basestring_ascii}
 
 POSITION = Columns(
     id="bigint", symbol="text", quantity="int", entry_quantity="int", avg_price="numeric", realized_pnl="numeric",
@@ -171,9 +173,7 @@ def _is_at_once(order: NewOrder) -> bool:
 
 def _facts(order: NewOrder) -> str:
     """Return an order's facts as one JSON object; its record, which is JSON already, goes in as it is."""
-    said = [
-        f'"{name}": {value if value.__class__ in _BARE else json.dumps(value)}' for name, value in order.facts.items()
-    ]
+    said = [f'"{name}": {_WRITTEN.get(value.__class__, json.dumps)(value)}' for name, value in order.facts.items()]
     if order.record is not None:
         said.append(f'"legacy": {order.record}')
     return f"{{{', '.join(said)}}}"

@@ -34,7 +34,7 @@ class Judge:
             if before is not None:
                 _already(entry, before, batch_id)
                 continue
-            taken = next((one for one in entry.legacy_ids if one in ids), None)
+            taken = next((one for one in entry.legacy_ids if one in ids), None) if ids else None
             if taken is not None:
                 _by_id(entry, taken, ids[taken].status)
             elif twin := self._twin(entry):
