@@ -48,6 +48,8 @@ def phase_fault(calendar: Calendar) -> Fault | None:
         if one.is_of_one_day and not _has_session(calendar, one.valid_from):
             cure = "give it on the day of a session, like on 2026-11-08"
             return Fault(one, f"{_name(one)} has hours on {one.valid_from}, which has no session", cure)
+    if fault := _unlike_its_hours(calendar):
+        return fault
     for session in _changed_sessions(calendar):
         for segment in table.segments:
             if fault := _overlap(calendar, session, segment):
@@ -93,6 +95,20 @@ def _regular_fault(hours: Sequence[Hours], first: date, last: date) -> Fault | N
     if ends is not None and ends < last:
         problem = f"the hours of continuous all have a gap: they end {ends}, the coverage {last}"
         return Fault(hours[-1], problem, f"leave 'to {ends}' out, or add the hours from {ends + _ONE_DAY} on")
+    return None
+
+
+def _unlike_its_hours(calendar: Calendar) -> Fault | None:
+    """Return the fault of the first regular session that does not keep the regular hours of its day."""
+    for session in calendar.sessions_between(calendar.first, calendar.last):
+        usual = calendar.timetable.lasting(Phase.OPEN, ALL, session.day)
+        if session.kind != "regular" or usual is None:
+            continue
+        clocks = exchange_time(session.opens).time(), exchange_time(session.closes).time()
+        if clocks != (usual.opens, usual.closes):
+            opens, closes = (f"{clock:%H:%M}" for clock in clocks)
+            problem = f"the regular session of {session.day} is open {opens}-{closes}, its hours are {usual}"
+            return Fault(usual, problem, f"give it a row like {session.day},special,{opens},{closes}")
     return None
 
 

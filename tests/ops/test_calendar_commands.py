@@ -299,6 +299,12 @@ async def test_the_doctor_finds_hours_that_somebody_put_into_each_other(database
         (sound,) = await _calendar(session)
         await session.execute(text("UPDATE market_hours SET closes = '09:20' WHERE phase = 'preopen'"))
         (broken,) = await _calendar(session)
+        await session.execute(text("UPDATE market_hours SET closes = '15:00' WHERE phase = 'open' AND segment = 'all'"))
+        (other,) = await _calendar(session)
         await session.rollback()
     assert sound.state == "ok"
+    assert (other.state, "2015-01-01 is open 09:15-15:30, its hours are continuous all" in other.said) == (
+        "failed",
+        True,
+    )
     assert (broken.state, "continuous begins 09:15, pre-open ends 09:20" in broken.said) == ("failed", True)
