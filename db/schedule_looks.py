@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.fan_outs import _CONDITIONS as CONDITIONS
 from db.schedules import ScheduleRow
+from trading.orders import LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,12 @@ _HALTS = text(
 )
 
 
+_LIVE_ACCOUNTS = text(
+    f"""
+    SELECT DISTINCT account_id FROM orders
+    WHERE user_id = :user_id AND status IN ({", ".join(f"'{state}'" for state in sorted(LIVE))})
+    """
+)
 # In a replay bars are daily; a rehearsal has a clock of its own and live days.
 _DAILY = text("SELECT EXISTS (SELECT FROM market_clock WHERE speed IS NULL)")
 
@@ -108,6 +115,10 @@ class ScheduleLookRepository:
         statement = text(_LOADS[row.scope].format(condition=condition, regardless=regardless))
         found = await self.session.execute(statement, values)
         return [Load(one.n, one.since) for one in found if one.n]
+
+    async def live_accounts(self, user_id: int) -> frozenset[int]:
+        """Return a user's accounts with orders that are not final: their sync fires whatever stops."""
+        return frozenset((await self.session.execute(_LIVE_ACCOUNTS, {"user_id": user_id})).scalars())
 
     async def halts(self, user_id: int | None) -> Sequence[Any]:
         """Return the halts in force that keep executions from beginning: everybody's, and one user's own."""

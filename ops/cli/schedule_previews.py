@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import CalendarRepository
 from db.lookups import LookupRepository
-from db.overview import OverviewRepository
 from db.schedule_looks import ScheduleLookRepository
 from db.schedules import ScheduleRow
 from db.service_status import ServiceStatusRepository
@@ -84,7 +83,7 @@ async def _watched(
 ) -> tuple[dict[str, list[Watched]], list[str]]:
     """Return what is watched by exchange, and what stands against it now in words."""
     halts = [_halting(halt) for halt in await ScheduleLookRepository(session).halts(user_id)]
-    parts, stopped, lives = await _parts(session, user_id) if user_id is not None else ({}, None, False)
+    parts, stopped, lives = await _parts(session, user_id) if user_id is not None else ({}, None, frozenset[int]())
     standing = [stopped] if stopped is not None else []
     standing += [halt.said for halt in halts]
     found: dict[str, list[Watched]] = {}
@@ -98,15 +97,15 @@ async def _watched(
                     Watched(definition, row.runs, row.enabled, halts=halts, held=held_span(row, now))
                 )
         elif row.id in parts:
-            passes = row.task_name == "order_sync" and lives
+            passes = lives if row.task_name == "order_sync" else frozenset[int]()
             mine = tuple(parts[row.id])
             one = Watched(definition, row.runs, row.enabled, mine, stopped, passes, halts, held_span(row, now))
             found.setdefault(row.exchange, []).append(one)
     return found, standing
 
 
-async def _parts(session: AsyncSession, user_id: int) -> tuple[dict[int, list[Part]], str | None, bool]:
-    """Return a user's accounts by schedule, why nothing fires for him, and whether he has live orders."""
+async def _parts(session: AsyncSession, user_id: int) -> tuple[dict[int, list[Part]], str | None, frozenset[int]]:
+    """Return a user's accounts by schedule, why nothing fires for him, and which accounts have live orders."""
     parts: dict[int, list[Part]] = {}
     for one in await SubscriptionRepository(session).of_user(user_id):
         is_forever = one["paused"] and one["paused_until"] is None
@@ -118,7 +117,7 @@ async def _parts(session: AsyncSession, user_id: int) -> tuple[dict[int, list[Pa
     if not service.service_running:
         since = f" since {said(service.stopped_at)} IST" if service.stopped_at is not None else ""
         stopped = f"the service is stopped{since}"
-    lives = bool(await OverviewRepository(session, user_id).live_orders())
+    lives = await ScheduleLookRepository(session).live_accounts(user_id)
     return parts, stopped, lives
 
 

@@ -11,6 +11,7 @@ from db.audit_logs import AuditLogRepository
 from db.lookups import LookupRepository
 from db.manual_runs import ManualRunRepository, Run
 from db.schedules import ScheduleRow
+from db.service_status import ServiceStatusRepository
 from db.transaction import Database
 from ops.cli.reach import operator_named, with_database
 from ops.cli.schedule_looks import find, ground_of
@@ -66,6 +67,7 @@ async def _make(database: Database, name: str, user: str | None, actor: str) -> 
     with Console(stderr=True).status("Asking") as screen:
         while seen == _CHUNK:
             async with database.transaction(None) as session:
+                await ServiceStatusRepository(session).hold_switches()
                 asked = await ManualRunRepository(session).make(run, row.scope, after, _CHUNK, user_id)
             after, seen = asked.last, asked.seen if row.scope == "account" else 0
             done.made += asked.made

@@ -17,6 +17,7 @@ from db.manual_runs import ManualRunRepository, Run
 from db.own_times import Moved, OwnTimeRepository, had_reason
 from db.schedule_edits import Ground, ScheduleEditRepository, finite
 from db.schedules import ScheduleRow
+from db.service_status import ServiceStatusRepository
 from db.subscriptions import Part, SubscriptionRepository
 from ops.cli import schedule_options as s
 from ops.cli.patience import patiently
@@ -122,6 +123,8 @@ def choose(user: str, schedule: str, trigger: str | None, as_: str | None, *, as
     """Let a schedule fire for a user at an own time, or by its own again, and print what it means for today."""
 
     async def work(session: AsyncSession, actor: str, _may_wait: bool) -> dict[str, Any]:
+        # It may make the day's slot, and then sees whether the service is being stopped.
+        await ServiceStatusRepository(session).hold_switches()
         part = await _hold(session, user, schedule, None)
         rows = OwnTimeRepository(session)
         target, moved = await rows.choose(part.ground, part.base, part.part.user_id, trigger, actor)

@@ -64,8 +64,9 @@ class Halting:
 class Watched:
     """A schedule whose slots are wanted. parts: a user's in it, None when the look is for nobody in particular.
 
-    stopped: why nothing fires for the user, or None. passes: it fires all the same, for his live orders. held: slots of
-    this span, the end excluded, do not fire: the next is planned for its end, as after a change of the day's time.
+    stopped: why nothing fires for the user, or None. passes: accounts that it fires for whatever stops, as they have
+    live orders. held: slots of this span, the end excluded, do not fire: the next is planned for its end, as after a
+    change of the day's time.
     """
 
     definition: Definition
@@ -73,7 +74,7 @@ class Watched:
     enabled: bool = True
     parts: tuple[Part, ...] | None = None
     stopped: str | None = None
-    passes: bool = False
+    passes: frozenset[int] = frozenset()
     halts: Sequence[Halting] = field(default_factory=tuple)
     held: tuple[datetime, datetime] | None = None
 
@@ -137,7 +138,11 @@ def _told(one: Watched, firing: Firing) -> Coming:
 
 
 def _accounts(one: Watched, at: datetime) -> tuple[int, ...]:
-    return tuple(part.account_id for part in one.parts or () if part.enabled and not part.is_paused(at))
+    return tuple(
+        part.account_id
+        for part in one.parts or ()
+        if part.account_id in one.passes or (part.enabled and not part.is_paused(at) and one.stopped is None)
+    )
 
 
 def _outcome(one: Watched, firing: Firing, made: Sequence[int]) -> tuple[Outcome, str | None]:
@@ -146,16 +151,15 @@ def _outcome(one: Watched, firing: Firing, made: Sequence[int]) -> tuple[Outcome
         return Outcome.OFF, "the schedule is switched off"
     if one.held is not None and one.held[0] <= at < one.held[1]:
         return Outcome.SKIPPED, f"planned from {exchange_time(one.held[1]):%Y-%m-%d %H:%M} IST on"
-    if one.parts is not None and not made and not one.passes:
-        return _unmade(one.parts, at)
-    if one.stopped is not None and not one.passes:
-        return Outcome.STOPPED, one.stopped
+    if one.parts is not None and not made:
+        return (Outcome.STOPPED, one.stopped) if one.stopped is not None else _unmade(one.parts, at)
     if firing.outcome != "fires":
         return Outcome.SKIPPED, firing.reason
     for halt in one.halts:
-        if not one.passes and halt.stops(one.definition.task_name, made, at):
+        stopped = [account for account in made if account not in one.passes]
+        if (stopped or one.parts is None) and halt.stops(one.definition.task_name, stopped, at):
             return Outcome.HALTED, halt.said
-    paused = [part for part in one.parts or () if part.enabled and part.is_paused(at)]
+    paused = [part for part in one.parts or () if part.enabled and part.account_id not in made]
     return Outcome.FIRES, f"without account {', '.join(str(part.account_id) for part in paused)}" if paused else None
 
 

@@ -68,6 +68,7 @@ async def _pause(session: AsyncSession) -> None:
 
 OF_SCHEDULES_OF_A_USER: dict[str, Call] = {
     "SubscriptionRepository.of_user": lambda s: SubscriptionRepository(s).of_user(_USER),
+    "ScheduleLookRepository.live_accounts": lambda s: ScheduleLookRepository(s).live_accounts(_USER),
     "ScheduleLookRepository.halts": lambda s: ScheduleLookRepository(s).halts(_USER),
 }
 OF_SCHEDULES: dict[str, Call] = {
