@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import OPEN, RUNNING
 from db.needs import MET, NEEDS
-from db.service_looks import state_sql
+from db.service_looks import stale_sql, state_sql
 from trading.orders import LIVE
 
 _LIVE = "('" + "', '".join(sorted(LIVE)) + "')"
@@ -104,6 +104,7 @@ _COUNTS = text(
     f"""
     SELECT count(*) AS accounts, count(DISTINCT a.user_id) AS users,
            count(DISTINCT a.user_id) FILTER (WHERE s.service_running) AS running,
+           count(DISTINCT a.user_id) FILTER (WHERE {stale_sql("s")}) AS stale,
            count(*) FILTER (WHERE a.status <> 'active') AS blocked
     FROM broker_accounts a JOIN service_status s ON s.user_id = a.user_id WHERE {_MINE.format("a.user_id")}
     """
@@ -172,7 +173,7 @@ class OverviewRepository:
         return await self._rows(_ACCOUNTS, limit=limit)
 
     async def counts(self) -> Mapping[str, Any]:
-        """Return how many accounts and users there are, how many run and how many are blocked."""
+        """Return how many accounts and users there are, how many run, are stale, are blocked."""
         return (await self._rows(_COUNTS))[0]
 
     async def _rows(self, query: Any, **values: object) -> Rows:

@@ -28,12 +28,17 @@ def state_sql(service: str, user: str) -> str:
     service: the alias of its row. user: an expression for its user. Stopping: something of it is still under way.
     """
     under_way = f"{_LIVE_ORDER.format(user=user)} OR {_IN_FLIGHT.format(user=user)}"
-    seen = f"greatest({service}.last_heartbeat, {service}.started_at)"
-    fresh = f"coalesce({seen} > now() - interval '{STALE_SECONDS} s', false)"
     return f"""
-    CASE WHEN {service}.service_running THEN CASE WHEN {fresh} OR {_IS_REPLAY} THEN 'running' ELSE 'stale' END
+    CASE WHEN {stale_sql(service)} THEN 'stale' WHEN {service}.service_running THEN 'running'
          WHEN {under_way} THEN 'stopping' ELSE 'stopped' END
     """
+
+
+def stale_sql(service: str) -> str:
+    """Return a condition: a service is switched on and nobody looks after it. service: the alias of its row."""
+    seen = f"greatest({service}.last_heartbeat, {service}.started_at)"
+    fresh = f"coalesce({seen} > now() - interval '{STALE_SECONDS} s', false)"
+    return f"({service}.service_running AND NOT ({fresh} OR {_IS_REPLAY}))"
 
 
 _SERVICE = f"""

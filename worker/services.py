@@ -13,6 +13,7 @@ from db.audit_logs import AuditLogRepository
 from db.calendar import CalendarRepository
 from db.clock import ClockRepository
 from db.configs import UserTradingConfigRepository
+from db.halts import HaltRepository
 from db.service_looks import Row, ServiceLookRepository
 from db.service_status import ServiceBusyError, ServiceStatusRepository, Switched
 from db.transaction import Database
@@ -42,10 +43,11 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What a start did. switched: None when something was missing, and nothing was changed."""
+    """What a start did. switched: None when something was missing, and nothing was changed. notes: as of a View."""
 
     switched: Switched | None
     missing: Sequence[Missing]
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,8 @@ async def start_service(database: Database, user_id: int, by: str) -> Started:
         services = ServiceStatusRepository(session)
         if needed and not (await services.get(user_id)).service_running:
             return Started(None, needed)
-        return Started(await _audited(session, await services.start(user_id, by), user_id, by), needed)
+        switched = await _audited(session, await services.start(user_id, by), user_id, by)
+        return Started(switched, needed, await _notes(session, user_id))
 
 
 async def stop_service(database: Database, user_id: int, by: str) -> Stopped:
@@ -106,7 +109,7 @@ async def look_at(session: AsyncSession, user_id: int) -> View:
         await looks.in_flight(user_id, MOST_SHOWN),
         await looks.live_orders(user_id, MOST_SHOWN),
         await missing(session, user_id),
-        list(_notes(await looks.processes())),
+        await _notes(session, user_id),
     )
 
 
@@ -192,8 +195,11 @@ async def _of_calendar(session: AsyncSession) -> list[Missing]:
     return []
 
 
-def _notes(processes: Row) -> Iterator[str]:
-    if not processes["has_scheduler"]:
-        yield "no scheduler runs: nothing fires until one is started"
-    if not processes["has_worker"]:
-        yield "no worker runs: nothing is done until one is started"
+async def _notes(session: AsyncSession, user_id: int) -> list[str]:
+    processes = await ServiceLookRepository(session).processes()
+    halts = await HaltRepository(session).listed(MOST_SHOWN, user_id=user_id)
+    return [
+        *([] if processes["has_scheduler"] else ["no scheduler runs: nothing fires until one is started"]),
+        *([] if processes["has_worker"] else ["no worker runs: nothing is done until one is started"]),
+        *(f"halt {one['id']} is in force: {one['reason']} ({one['created_by']}; `muhurat halts`)" for one in halts),
+    ]

@@ -84,9 +84,11 @@ def start(who: str, name: str | None, *, as_json: bool) -> None:
     switched = started.switched
     done = {"user_id": user_id, **_told(switched), "was_running": not switched.changed}
     if as_json:
-        print_json({**done, "missing": lacks})
+        print_json({**done, "missing": lacks, "notes": started.notes})
         return
     say_done(done, "the service runs" if switched.changed else "it runs already, nothing was changed", as_json=False)
+    for note in started.notes:
+        typer.echo(note, err=True)
     if started.missing:
         typer.echo(_WANTS, err=True)
         _tell_missing(started.missing, err=True)

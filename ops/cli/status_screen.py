@@ -27,6 +27,8 @@ def show(found: Mapping[str, Any]) -> None:
     _show_processes(out, found)
     totals = found["totals"]
     title = f"Accounts ({totals['accounts']} of {totals['users']} users, {totals['running']} running)"
+    if totals["stale"]:
+        out.print(f"{totals['stale']} services are on and no scheduler looks after them", style="red", highlight=False)
     print_rows(title, found["accounts"], empty="none yet: `muhurat users add EMAIL`")
     if totals["accounts"] > len(found["accounts"]):
         out.print(f"{totals['accounts'] - len(found['accounts'])} more: `muhurat accounts`", style="dim")

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import event, text
 
+from db.overview import OverviewRepository
 from db.service_looks import STALE_SECONDS, ServiceLookRepository
 from db.transaction import Database
 from tests.people import Person, person, replay_from
@@ -31,6 +32,16 @@ async def test_a_service_is_stale_by_the_age_of_its_heartbeat_and_again_running_
     for seconds, seen in ((STALE_SECONDS - 5, "running"), (STALE_SECONDS + 5, "stale"), (0, "running")):
         await change(database, _AGED, seconds=seconds)
         assert await state(database, who) == seen
+
+
+async def test_who_is_stale_is_counted(database: Database) -> None:
+    people = [await person(database, name) for name in ("asha", "bala", "chitra")]
+    await switched(database, people[0], running=False)
+    await change(database, _AGED, seconds=STALE_SECONDS + 5)
+    await change(database, "UPDATE service_status SET last_heartbeat = now() WHERE user_id = :id", id=people[1].user_id)
+    async with database.reading(None) as session:
+        counts = await OverviewRepository(session).counts()
+    assert (counts["running"], counts["stale"]) == (2, 1)
 
 
 async def test_in_a_replay_nothing_is_stale(database: Database) -> None:

@@ -81,7 +81,7 @@ async def test_the_days_slots_are_counted_per_task_with_what_they_wait_for(
     oldest = await scalar(database, "SELECT id FROM service_task_execution WHERE subject = 'again'")
     assert (due["queue"], due["executions"], due["oldest_id"]) == ("default", 1, oldest)
     assert 0 <= due["oldest_seconds"] < 60
-    assert found["totals"] == {"accounts": 2, "users": 2, "running": 2, "blocked": 0}
+    assert found["totals"] == {"accounts": 2, "users": 2, "running": 2, "stale": 0, "blocked": 0}
     assert [row["name"] for row in found["workers"]] == ["w1"]
 
 

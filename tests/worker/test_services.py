@@ -137,6 +137,21 @@ async def test_a_stop_waits_for_who_is_claiming_and_tells_what_still_runs(databa
     assert await standing(database, other) == ("cancelled", 2)
 
 
+async def test_a_halt_keeps_nobody_from_starting_and_is_told_of(database: Database) -> None:
+    who, other = await stopped(database), await person(database, "bala")
+    for user_id, reason in ((who.user_id, "too fast"), (other.user_id, "another's")):
+        await change(
+            database,
+            "INSERT INTO halts (user_id, entries, exits, changes, tasks, reason, created_by) "
+            f"VALUES ({user_id}, true, false, false, false, '{reason.replace(chr(39), '')}', 'priya')",
+        )
+    started = await start_service(database, who.user_id, "ravi")
+    assert started.switched is not None
+    assert [note for note in started.notes if note.startswith("halt")] == [
+        "halt 1 is in force: too fast (priya; `muhurat halts`)"
+    ]
+
+
 async def test_a_look_tells_everything_about_one_service(database: Database) -> None:
     who = await person(database)
     await replay_from(database)
@@ -153,5 +168,5 @@ async def test_a_look_tells_everything_about_one_service(database: Database) -> 
     assert view.last_execution["id"] == ended
     assert [one["id"] for one in view.in_flight] == [told]
     assert (view.live_orders, view.missing) == ([], [])
-    assert len(view.notes) == 2, "neither a scheduler nor a worker runs"
+    assert [note.partition(":")[0] for note in view.notes] == ["no scheduler runs", "no worker runs"]
     assert view.service["since"] > datetime(2026, 1, 1, tzinfo=UTC)
