@@ -51,13 +51,17 @@ _LOADS = {
         WHERE {condition}""",
     "shared": "SELECT NULL::timestamptz AS since, 1 AS n",
 }
-# Those of everybody and of the user himself; which of his accounts or strategies one is for is the caller's to see.
+# Those of everybody and of the user himself; which of his accounts one is for is the caller's to see.
 _HALTS = text(
     """
-    SELECT h.id, h.account_id, h.task_name, h.strategy, h.reason, h.created_by, h.until, h.user_id
+    SELECT h.id, h.account_id, h.task_name, h.reason, h.created_by, h.until
     FROM halts h
     WHERE h.ended_at IS NULL AND h.tasks AND h.symbol IS NULL AND (h.until IS NULL OR h.until > market_now())
       AND (h.user_id IS NULL OR h.user_id = :user_id)
+      AND (h.account_id IS NULL
+           OR h.account_id IN (SELECT a.id FROM broker_accounts a WHERE a.user_id = :user_id))
+      AND (h.strategy IS NULL
+           OR h.strategy = (SELECT c.strategy FROM user_trading_config c WHERE c.user_id = :user_id))
     ORDER BY h.id
     """
 )
@@ -121,5 +125,5 @@ class ScheduleLookRepository:
         return frozenset((await self.session.execute(_LIVE_ACCOUNTS, {"user_id": user_id})).scalars())
 
     async def halts(self, user_id: int | None) -> Sequence[Any]:
-        """Return the halts in force that keep executions from beginning: everybody's, and one user's own."""
+        """Return the halts in force that keep executions from beginning: everybody's, and those that one user meets."""
         return (await self.session.execute(_HALTS, {"user_id": user_id})).all()

@@ -69,10 +69,15 @@ def switch(name: str, as_: str | None, *, on: bool, as_json: bool) -> None:
 
 
 async def held(edits: ScheduleEditRepository, name: str) -> ScheduleRow:
-    """Return a schedule, locked. Raises typer.BadParameter when there is none of that name."""
+    """Return a schedule, locked. Raises typer.BadParameter for none of that name, and for users' own times."""
     row = await edits.hold(name)
     if row is None:
         raise no_schedule(name)
+    if row.base_id is not None:
+        raise typer.BadParameter(
+            f"{name!r} is an own time that users chose: edit the schedule it follows, or let them choose another by "
+            "`muhurat subscriptions override`"
+        )
     return row
 
 

@@ -177,3 +177,21 @@ async def test_a_span_that_ends_before_it_begins_is_refused(database: Database, 
     for command in ("preview", "simulate"):
         said = await muhurat("schedules", command, "--from", "2024-01-20", "--to", "2024-01-10", code=2)
         assert "is not after --from" in said
+
+
+async def test_a_halt_of_others_is_not_told(database: Database, muhurat: Commands) -> None:
+    await person(database)
+    bala = await person(database, "bala")
+    await replay_from(database, FIRST, days=30)
+    halts = (
+        "INSERT INTO halts (user_id, account_id, strategy, entries, exits, changes, tasks, reason, created_by) VALUES "
+        "(:user_id, NULL, NULL, false, false, false, true, 'r', 'ravi'), "
+        "(NULL, :account_id, NULL, false, false, false, true, 'r', 'ravi'), "
+        "(NULL, NULL, 'another', false, false, false, true, 'r', 'ravi')"
+    )
+    async with database.transaction(None) as session:
+        await session.execute(text(halts), {"user_id": bala.user_id, "account_id": bala.account_id})
+    mine = await muhurat.json("schedules", "preview", "--user", ASHA, "--schedule", "buy_orders", "--next", "1")
+    assert (mine["standing"], mine["slots"][0]["outcome"]) == ([], "fires")
+    his = await muhurat.json("schedules", "preview", "--user", "bala@example.org", "--schedule", "buy_orders")
+    assert (len(his["standing"]), his["slots"][0]["outcome"]) == (2, "halted")

@@ -231,3 +231,21 @@ async def test_nobody_moves_while_a_schedule_is_being_fired(
     said = await muhurat("subscriptions", "override", "asha@example.org", "buy_orders", "at 16:30", code=2)
     assert "is being fired at this moment; nothing was changed" in said
     assert await scalar(database, _WHERE) == "buy_orders"
+
+
+async def test_an_own_time_at_which_the_task_cannot_act_is_refused_and_nothing_changes(
+    database: Database, muhurat: Commands
+) -> None:
+    await person(database)
+    said = await muhurat("subscriptions", "override", "asha@example.org", "sell_monitor", "at 03:00", code=2)
+    assert "sell_monitor can only act" in said
+    assert "write it like" in said
+    assert await scalar(database, "SELECT count(*) FROM schedules WHERE base_id IS NOT NULL") == 0
+    assert await scalar(database, "SELECT count(base_id) FROM schedule_subscriptions") == 0
+
+
+async def test_an_own_time_is_not_edited_by_itself(database: Database, muhurat: Commands) -> None:
+    await person(database)
+    await muhurat("subscriptions", "override", "asha@example.org", "buy_orders", "at 16:30")
+    for words in (("edit", "buy_orders at 16:30", "--grace", "1m"), ("disable", "buy_orders at 16:30")):
+        assert "is an own time that users chose" in await muhurat("schedules", *words, code=2)
