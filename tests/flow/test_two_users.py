@@ -161,7 +161,7 @@ async def hold_model(scene: Scene) -> None:
 
 # What a week of trading without an error need not write.
 UNTOUCHED = {
-    "audit_logs", "error_logs", "execution_counts", "import_batches", "import_records", "tracked_symbols", "reentries", "service_logs", "user_signal_status", "user_trading_config_versions",
+    "audit_logs", "error_logs", "execution_counts", "halts", "import_batches", "import_records", "tracked_symbols", "reentries", "service_logs", "user_signal_status", "user_trading_config_versions",
 }  # fmt: skip
 
 
