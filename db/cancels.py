@@ -27,7 +27,7 @@ _LIVE = text(
       AND o.side = ANY(CAST(:sides AS text[])) AND (CAST(:user_id AS bigint) IS NULL OR o.user_id = :user_id)
       AND (CAST(:account_id AS bigint) IS NULL OR o.account_id = :account_id)
       AND (CAST(:strategy AS text) IS NULL OR o.strategy = :strategy)
-      AND (CAST(:symbol AS text) IS NULL OR o.symbol = :symbol)
+      AND (CAST(:symbol AS text) IS NULL OR :symbol IN (o.symbol, o.base_symbol))
       AND (CAST(:task_name AS text) IS NULL OR :task_name IN ('submit', CASE
                WHEN o.side = 'sell' THEN 'sell_monitor' WHEN o.retry_of IS NULL THEN 'buy_orders'
                ELSE 'premarket_retry' END))

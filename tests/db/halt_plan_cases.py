@@ -33,6 +33,9 @@ OF_HALTS: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
     "HaltRepository.add": lambda s: HaltRepository(s).add(_HALT),
     "HaltRepository.listed": lambda s: HaltRepository(s).listed(20, user_id=USER),
     "HaltRepository.owner": lambda s: HaltRepository(s).owner(ACCOUNT),
+}
+
+OF_A_USERS_HALTS: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
     "HaltRepository.stops": lambda s: HaltRepository(s).stops(USER, ACCOUNT),
 }
 

@@ -39,7 +39,7 @@ from db.users import UserRepository
 from db.workers import WorkerRepository
 from tests.db.filled import IN_SLOT, ORDERS, SLOT
 from tests.db.firing_plan_cases import OF_FIRINGS, SMALL_OF_FIRINGS
-from tests.db.halt_plan_cases import OF_HALTS, SMALL_OF_HALTS
+from tests.db.halt_plan_cases import OF_A_USERS_HALTS, OF_HALTS, SMALL_OF_HALTS
 from tests.db.import_plan_cases import OF_BATCHES, OF_IMPORTS
 from tests.db.inspection_plan_cases import OF_INSPECTIONS, SMALL_OF_INSPECTIONS
 from tests.db.queue_plan_cases import OF_QUEUE, SMALL_OF_QUEUE
@@ -121,7 +121,7 @@ async def _pages(session: AsyncSession) -> None:
 
 
 # Repository.method -> its call. Those of a user run in the user's scope, the others in the system's.
-OF_A_USER: dict[str, Call] = OF_SCHEDULES_OF_A_USER | {
+OF_A_USER: dict[str, Call] = OF_A_USERS_HALTS | OF_SCHEDULES_OF_A_USER | {
     "AccountRepository.book": lambda s: AccountRepository(s).book(
         USER, ACCOUNT, _AT, [CashMovement("charges", Decimal(-1), "n")]
     ),
