@@ -29,7 +29,7 @@ class Moved:
     fires: bool
 
 
-# What was skipped before it began is no slot that was had.
+# What was skipped before it began is no slot that was had, nor is a run on request.
 _HELD = text(
     """
     SELECT s.id, s.account_id, s.schedule_id, s.enabled, v.service_running AND c.user_id IS NOT NULL AS runs,
@@ -38,7 +38,8 @@ _HELD = text(
                    WHERE e.user_id = s.user_id AND e.task_name = :task AND e.scheduled_for >= :begins
                      AND e.scheduled_for < :ends AND e.account_id = s.account_id
                      AND e.schedule_id = ANY(CAST(:family AS bigint[]))
-                     AND NOT (e.status = 'skipped' AND e.executed_at IS NULL)) AS fired
+                     AND NOT (e.status = 'skipped' AND e.executed_at IS NULL)
+                     AND NOT starts_with(e.subject, 'manual:')) AS fired
     FROM schedule_subscriptions s JOIN service_status v ON v.user_id = s.user_id
     LEFT JOIN user_trading_config c ON c.user_id = s.user_id
     WHERE s.user_id = :user_id AND :base_id IN (s.schedule_id, s.base_id)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, UTC, datetime
+from datetime import MAXYEAR, datetime
 from typing import Any
 
 from sqlalchemy import select, text
@@ -18,7 +18,7 @@ from db.schedules import ScheduleRow, ScheduleVersionRow
 from trading.calendar import Calendar, exchange_day
 from trading.definitions import COLUMNS, LONGEST_NAME, Definition, check, definition_of, read_definition
 from trading.errors import BadDefinition, BadTrigger, CalendarUncovered
-from trading.firings import firings
+from trading.firings import next_slot
 from trading.own_times import Turn, slots_of_day, turn
 from trading.triggers import parse_trigger
 
@@ -28,8 +28,6 @@ POLICIES = tuple(column for column in COLUMNS if column not in {*FIXED, "trigger
 _SPANS = ("starts_at", "ends_at", "max_runs")
 
 _SEEDED_BY = "seed"
-# Later than any slot; only the first one is asked for.
-_FAR = datetime(2199, 12, 31, tzinfo=UTC)
 
 _PLAN = text(
     "UPDATE schedules SET next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity'), updated_at = now() "
@@ -250,8 +248,7 @@ class ScheduleEditRepository:
     async def _plan(self, ground: Ground, row: ScheduleRow, after: datetime) -> datetime | None:
         """Give a held row its first due time after a moment."""
         try:
-            slots = firings(definition_of(row), ground.calendar, after, _FAR, ground.daily_bars, runs=row.runs)
-            at = next((one.slot for one in slots if one.outcome == "fires"), None)
+            at = next_slot(definition_of(row), ground.calendar, after, ground.daily_bars, runs=row.runs)
         except CalendarUncovered:
             at = None
         await self._set_due(row, at)

@@ -166,3 +166,18 @@ async def test_a_preview_knows_that_the_day_has_had_its_slot(database: Database,
     assert slots[0]["why"] == "planned from 2024-01-16 16:30 IST on"
     simulated = await muhurat.json("schedules", "simulate", "--schedule", "buy_orders", "--to", "2024-01-16")
     assert simulated["executions"] == 1
+
+
+async def test_a_run_on_request_is_no_slot_of_the_day(database: Database, due: Due, muhurat: Commands) -> None:
+    await person(database)
+    await play(database, due, ist_at(15, "20:00"))
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE service_task_execution SET status = 'success', finished_at = now()"))
+    await play(database, due, ist_at(16, "08:00"))
+    assert (await muhurat.json("schedules", "run-now", "buy_orders"))["made"] == 1
+    await play(database, due, ist_at(16, "12:00"))
+    done = await muhurat.json("subscriptions", "override", ASHA, "buy_orders", "at 16:30")
+    assert done["held_until"] is None
+    await play(database, due, ist_at(16, "23:00"))
+    slots = DAYS + " AND subject = ''"
+    assert await scalar(database, slots) == "15 16:05, 16 16:30"

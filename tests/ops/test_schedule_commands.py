@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from config.servers import ServerUrls
 from db.transaction import Database
+from scheduler.wakeups import Wakeups
 from tests.ops.cli_runs import Commands
 from tests.people import person, replay_from, scalar, set_clock
 
@@ -166,3 +167,30 @@ async def test_a_schedule_is_compared_with_a_proposed_trigger(muhurat: Commands)
     assert found["moves"] == 1
     assert "write it like" in await muhurat("schedules", "diff", "eod_cleanup", "sometimes", code=2)
     assert "never had a version 9" in await muhurat("schedules", "diff", "eod_cleanup@9", "open", code=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("schedules", "edit", "buy_orders", "--grace", "20m"),
+        ("schedules", "disable", "buy_orders"),
+        ("schedules", "add", "late", "--task", "housekeeping", "--scope", "shared", "--trigger", "at 21:00"),
+        ("schedules", "run-now", "housekeeping"),
+        ("subscriptions", "override", "asha@example.org", "buy_orders", "at 16:30"),
+        ("subscriptions", "pause", "asha@example.org", "buy_orders"),
+        ("subscriptions", "resume", "asha@example.org", "buy_orders"),
+        ("subscriptions", "unsubscribe", "asha@example.org", "buy_orders"),
+    ],
+    ids=" ".join,
+)
+async def test_a_scheduler_that_sleeps_hears_of_a_change(
+    database: Database, muhurat: Commands, urls: ServerUrls, words: tuple[str, ...]
+) -> None:
+    await person(database)
+    wakeups = Wakeups(urls.database)
+    try:
+        await wakeups.wait(0.01)
+        await muhurat(*words)
+        assert await wakeups.wait(10)
+    finally:
+        await wakeups.close()
