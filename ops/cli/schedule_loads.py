@@ -55,9 +55,10 @@ async def _simulated(
             loaded = await _loaded(session, schedule, first, last, ground.now, screen)
         named = await _named(session, ground, first, last)
     made = Simulation(first, last)
-    for exchange, some in loaded.items():
-        if exchange in ground.calendars:
-            made.add(simulated(some, ground.calendars[exchange], first, last, ground.daily_bars))
+    with Console(stderr=True).status("Planning"):
+        for exchange, some in loaded.items():
+            if exchange in ground.calendars:
+                made.add(simulated(some, ground.calendars[exchange], first, last, ground.daily_bars))
     return made, named, ground
 
 

@@ -7,6 +7,7 @@ from itertools import groupby, islice
 from typing import Any
 
 import typer
+from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import CalendarRepository
@@ -52,7 +53,8 @@ def preview(
     if ends is not None and ends <= begins:
         raise typer.BadParameter(f"--to {last} is not after --from: give them in order")
     wanted = most or (_MOST if ends is not None else _NEXT)
-    found, gaps = _told(scene, begins, ends, wanted)
+    with Console(stderr=True).status("Planning"):
+        found, gaps = _told(scene, begins, ends, wanted)
     if as_json:
         print_json(_as_json(scene, user, begins, ends, found, gaps))
         return
