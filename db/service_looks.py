@@ -45,7 +45,8 @@ _SERVICE = f"""
     SELECT u.id, u.email, {state_sql("s", "u.id")} AS state, s.generation,
            CASE WHEN s.service_running THEN s.started_at ELSE s.stopped_at END AS since, s.changed_by AS by,
            s.started_at, s.stopped_at, s.last_heartbeat,
-           greatest(extract(epoch FROM now() - s.last_heartbeat), 0)::float8 AS heartbeat_seconds,
+           CASE WHEN s.last_heartbeat IS NOT NULL
+                THEN greatest(extract(epoch FROM now() - s.last_heartbeat), 0)::float8 END AS heartbeat_seconds,
            s.last_task_execution, s.error_count, s.last_error,
            (SELECT count(*) FROM service_task_execution e WHERE e.user_id = u.id AND {RUNNING.format("e")}) AS running,
            (SELECT count(*) FROM orders o WHERE o.user_id = u.id AND o.status IN ({_LIVE})) AS live_orders
@@ -73,7 +74,7 @@ _ORDERS = text(
 _NEWEST = text(
     """
     SELECT id, task_name, status, scheduled_for, finished_at, reason FROM service_task_execution
-    WHERE user_id = :user_id AND task_name = ANY(CAST(:tasks AS text[])) AND finished_at IS NOT NULL
+    WHERE user_id = :user_id AND task_name = ANY(CAST(:tasks AS text[])) AND status IN ('success', 'failed', 'skipped')
     ORDER BY scheduled_for DESC, id DESC LIMIT 1
     """
 )
@@ -122,7 +123,7 @@ class ServiceLookRepository:
         return await self._all(_ORDERS, user_id=user_id, limit=limit)
 
     async def last_execution(self, user_id: int, tasks: Sequence[str]) -> Row | None:
-        """Return the newest of a user's executions of some tasks that is over, None without one."""
+        """Return the newest of a user's executions of some tasks that came to an end of its own, None without one."""
         found = await self._all(_NEWEST, user_id=user_id, tasks=list(tasks))
         return found[0] if found else None
 

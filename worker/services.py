@@ -119,7 +119,7 @@ async def missing(session: AsyncSession, user_id: int) -> list[Missing]:
     return [
         *_of_user(await looks.user(user_id)),
         *await _of_config(session, user_id),
-        *_of_accounts(await looks.accounts(user_id)),
+        *_of_accounts(user_id, await looks.accounts(user_id)),
         *await _of_calendar(session),
     ]
 
@@ -150,23 +150,26 @@ async def _of_config(session: AsyncSession, user_id: int) -> list[Missing]:
         check_config(snapshot.config)
         strategy_named(snapshot.strategy)
     except ConfigError as error:
-        return [Missing("configuration", str(error), f"`muhurat config set {user_id} ...`, or `muhurat config reset`")]
+        cure = (
+            f"`muhurat config set FIELD=VALUE --user {user_id}`, or all of it: `muhurat config reset --user {user_id}`"
+        )
+        return [Missing("configuration", str(error), cure)]
     except ValueError as error:
         return [Missing("strategy", str(error), "choose one of these")]
     return []
 
 
-def _of_accounts(accounts: Sequence[Row]) -> Iterator[Missing]:
+def _of_accounts(user_id: int, accounts: Sequence[Row]) -> Iterator[Missing]:
     active = [one for one in accounts if one["status"] == "active"]
     if not active:
         blocked = ", ".join(str(one["id"]) for one in accounts)
         cure = f"`muhurat accounts unblock ID` of {blocked}" if blocked else "open an account"
         yield Missing("account", "there is no active account", cure)
     for one in active:
-        yield from _of_account(one)
+        yield from _of_account(user_id, one)
 
 
-def _of_account(one: Row) -> Iterator[Missing]:
+def _of_account(user_id: int, one: Row) -> Iterator[Missing]:
     named = f"account {one['id']} ({one['name']})"
     instead = f"or block it: `muhurat accounts block {one['id']}`"
     if one["venue"] not in VENUES:
@@ -178,14 +181,14 @@ def _of_account(one: Row) -> Iterator[Missing]:
         said = f"{named} has no address that its broker takes orders from"
         yield Missing("egress", said, f"set the one that is registered there, {instead}")
     if not one["schedules"]:
-        cure = f"subscribe it to schedules (`muhurat subscriptions --help`), {instead}"
+        cure = f"`muhurat subscriptions subscribe {user_id} NAME --account {one['id']}`, {instead}"
         yield Missing("schedules", f"{named} is subscribed to no schedule that fires", cure)
 
 
 async def _of_calendar(session: AsyncSession) -> list[Missing]:
     """What is decided today is for the next session: both must be known."""
     now: datetime = (await ClockRepository(session).read()).now
-    cure = "`muhurat calendar import FILE` with the exchange's list of the coming year"
+    cure = "`muhurat calendar import FILE`"
     try:
         calendar = await CalendarRepository(session).load()
         calendar.session(exchange_day(now))

@@ -118,9 +118,9 @@ def stop(who: str, name: str | None, *, as_json: bool) -> None:
 def _stopped(stopped: Stopped) -> str:
     words = ["the service is stopped" if stopped.switched.changed else "it is stopped already, nothing was changed"]
     if stopped.running:
-        words.append(f"{stopped.running} executions still run and are let finish")
+        words.append(f"still running and let finish: {stopped.running}")
     if stopped.live_orders:
-        words.append(f"{stopped.live_orders} live orders are looked after until they are final")
+        words.append(f"live orders, looked after until they are final: {stopped.live_orders}")
     return "; ".join(words)
 
 

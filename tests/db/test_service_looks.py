@@ -73,6 +73,23 @@ async def test_a_stopped_service_is_stopping_until_what_is_in_flight_is_over(
     assert await state(database, who) == "stopped"
 
 
+async def test_a_heartbeat_that_never_was_has_no_age(database: Database) -> None:
+    who = await person(database)
+    async with database.reading(None) as session:
+        assert (await ServiceLookRepository(session).one(who.user_id))["heartbeat_seconds"] is None
+
+
+async def test_the_last_execution_is_one_that_was_carried_out(database: Database) -> None:
+    who = await person(database)
+    await execution(database, "sell_monitor", who)
+    done = await execution(database, "order_sync", who, "success")
+    await switched(database, who, running=False)
+    async with database.reading(None) as session:
+        last = await ServiceLookRepository(session).last_execution(who.user_id, ["sell_monitor", "order_sync"])
+    assert last is not None
+    assert last["id"] == done
+
+
 async def test_a_page_of_services_is_one_statement(database: Database) -> None:
     people = [await person(database, name) for name in ("asha", "bala", "chitra")]
     await switched(database, people[1], running=False)

@@ -58,7 +58,7 @@ async def test_a_stop_says_what_was_cancelled_and_what_goes_on(database: Databas
     await execution(database, "sell_monitor", who, "running")
     said = await muhurat("users", "stop", "asha@example.org", "--as", "ravi")
     assert "cancelled 1" in said
-    assert "1 executions still run and are let finish; 1 live orders are looked after until they are final" in said
+    assert "still running and let finish: 1; live orders, looked after until they are final: 1" in said
 
 
 async def test_services_are_listed_with_their_state_a_page_at_a_time(database: Database, muhurat: Commands) -> None:
