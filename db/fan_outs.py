@@ -118,7 +118,8 @@ _SEEN = """
             SELECT s.id, s.user_id, s.account_id,
                    s.enabled AND (s.paused_until IS NULL OR s.paused_until <= (SELECT market_now())) AS fires
             FROM schedule_subscriptions s
-            WHERE s.schedule_id = slot.schedule_id AND s.id > slot.after AND s.id <= slot.until
+            WHERE (s.schedule_id, s.id) > (slot.schedule_id, slot.after)
+              AND (s.schedule_id, s.id) <= (slot.schedule_id, slot.until)
             ORDER BY s.schedule_id, s.id LIMIT :chunk) s)
 """
 _SUBSCRIBERS = {

@@ -63,7 +63,8 @@ _TAKE = text(
         SELECT n.seen, CASE WHEN n.seen < :chunk THEN {LAST_ID} ELSE n.last END AS until
         FROM wide CROSS JOIN LATERAL (
             SELECT count(*) AS seen, max(s.id) AS last FROM (
-                SELECT s.id FROM schedule_subscriptions s WHERE s.schedule_id = wide.id AND s.id > wide.cursor
+                SELECT s.id FROM schedule_subscriptions s
+                WHERE (s.schedule_id, s.id) > (wide.id, wide.cursor) AND (s.schedule_id, s.id) <= (wide.id, {LAST_ID})
                 ORDER BY s.schedule_id, s.id LIMIT :chunk) s) n),
     moved AS (
         UPDATE schedules d SET cursor = ends.until FROM wide, ends WHERE d.id = wide.id RETURNING d.id),

@@ -115,8 +115,8 @@ _OUTLOOK = text(
     f"""
     SELECT c.at IS NOT NULL AND c.speed IS NULL AS replay,
         EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
-        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at <= {_NOW})
-            OR EXISTS (SELECT FROM schedules WHERE enabled AND firing_slot IS NOT NULL) AS due,
+        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at <= {_NOW}) AS due,
+        EXISTS (SELECT FROM schedules WHERE enabled AND firing_slot IS NOT NULL) AS wide,
         {ANY_WAITING} AS waiting, {ANY_DUE} AS unrung,
         -- Only a replay must know it exactly: all that a halt keeps from beginning may be looked at for it.
         CASE WHEN c.at IS NOT NULL AND c.speed IS NULL THEN {_BUSY} ELSE {_ANY_UNFINISHED} END AS busy,
@@ -132,7 +132,7 @@ _OUTLOOK = text(
 class Outlook:
     """What there may be to do. unrung: something due is not rung. busy: something due is not over.
 
-    next_seconds: of machine time, until the next schedule is due; None: not within a day.
+    wide: a fan-out is under way. next_seconds: of machine time, until the next schedule is due; None: not within a day.
 
     A replay is not busy with what a halt keeps from beginning.
     """
@@ -140,6 +140,7 @@ class Outlook:
     replay: bool
     unplanned: bool
     due: bool
+    wide: bool
     waiting: bool
     unrung: bool
     busy: bool

@@ -67,13 +67,16 @@ class Due:
                 else:
                     await schedules.plan(row.id, first)
 
-    async def fire(self, daily_bars: bool) -> int:
-        """Fire due schedules, some hundred at most, and take part in wide fan-outs. Returns how much was done."""
+    async def fire(self, daily_bars: bool, *, is_wide: bool = True) -> int:
+        """Fire due schedules, some hundred at most, and take part in wide fan-outs. Returns how much was done.
+
+        is_wide: there may be such a fan-out that was begun before.
+        """
         done, wide = await self._fire_small(daily_bars)
+        if not wide and not is_wide:
+            return done
         made = await self.pieces.work(self.calendar)
-        if wide or made or not done:
-            done += await self._finish(daily_bars)
-        return done or made
+        return done + await self._finish(daily_bars) or made
 
     async def _fire_small(self, daily_bars: bool) -> tuple[int, int]:
         """Fire schedules under their rows' locks. Returns how many slots are complete, and how many are wide."""
@@ -120,9 +123,8 @@ class Due:
         return len(over)
 
     def _ended(self, row: Any, daily_bars: bool) -> Fired:
-        ran, slot = row.firing_reason is None, row.firing_slot
-        after = following(row, slot, self.calendar, daily_bars, ran=ran)
-        return Fired(row.id, slot, after, ran)
+        after = following(row, self.calendar, daily_bars)
+        return Fired(row.id, row.firing_slot, after, row.firing_reason is None)
 
     async def _hold_calendar(self, session: AsyncSession) -> None:
         """Take the calendar that is stored now, and keep it from being replaced until the transaction ends.

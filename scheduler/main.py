@@ -20,6 +20,7 @@ from db.calendar import CalendarRepository
 from db.engine import DatabaseError, check_database, make_engine
 from db.schedulers import SchedulerRepository
 from db.service_status import ServiceStatusRepository
+from db.sweeps import Outlook
 from db.transaction import Database
 from migrations.run import head
 from scheduler.coverage import CoverageWatch
@@ -131,21 +132,31 @@ class Scheduler:
         async with self.database.transaction(None) as session:
             await SchedulerRepository(session).stop(self.name)
 
+    async def _look_around(self, outlook: Outlook, is_due: bool) -> None:
+        """Do what a live day needs now and then; what is due comes first."""
+        if not is_due:
+            await self.sweep.heal(is_quiet=outlook.is_quiet)
+        await self._beat_services()
+        await self.coverage.look()
+
     async def _turn(self, due: Due) -> bool:
         """Do everything once. Returns whether anything was done."""
         await self._beat()
+        if self._is_replay:
+            await self.sweep.heal()  # first: what it makes is seen before the clock goes on
         outlook = await self.sweep.outlook()
         self._is_replay = outlook.replay
         self._next_at = None if outlook.next_seconds is None else time.monotonic() + outlook.next_seconds
+        is_due = outlook.due or outlook.wide
         if not outlook.replay:
-            await self._beat_services()
-            await self.coverage.look()
+            await self._look_around(outlook, is_due)
         if outlook.unplanned:
             await due.plan_new(outlook.replay)
-        fired = await due.fire(outlook.replay) if outlook.due else 0
+        fired = await due.fire(outlook.replay, is_wide=outlook.wide) if is_due else 0
         moved = await self.sweep.ring_due() if fired or outlook.unrung else 0
         moved += await self.sweep.ring_waiting() if fired or outlook.waiting else 0
-        await self.sweep.heal(is_quiet=outlook.is_quiet, is_firing=bool(fired))
+        if is_due and not outlook.replay:
+            await self.sweep.heal(is_firing=bool(fired))
         if fired or moved or not outlook.replay:
             return bool(fired or moved)
         return not outlook.busy and await self.replay.advance()

@@ -49,16 +49,14 @@ def choose(row: Any, calendar: Calendar, daily_bars: bool) -> Choice:
         reason,
         passed,
         reason is None or slot >= row.market_now - MISSED_RECORDED,
-        following(row, slot, calendar, daily_bars, ran=reason is None),
+        next_slot(definition, calendar, slot, daily_bars, runs=row.runs + (reason is None)),
     )
 
 
-def following(row: Any, slot: datetime, calendar: Calendar, daily_bars: bool, *, ran: bool) -> datetime | None:
-    """Return when a schedule is due after a slot; None: never again as far as anybody knows.
-
-    ran: the slot counts as one of its runs.
-    """
-    return next_slot(definition_of(row), calendar, slot, daily_bars, runs=row.runs + ran)
+def following(row: Any, calendar: Calendar, daily_bars: bool) -> datetime | None:
+    """Return when a schedule is due after the wide slot it has fired; None: never again as far as anybody knows."""
+    ran = row.firing_reason is None
+    return next_slot(definition_of(row), calendar, row.firing_slot, daily_bars, runs=row.runs + ran)
 
 
 def planned(
