@@ -163,7 +163,9 @@ class ScheduleEditRepository:
         await self._keep_next(row, by)
         if not on and row.firing_slot is not None:
             row.cursor = LAST_ID
-        at = await self._plan(ground, row, ground.now) if on else finite(row.next_due_at)
+        at = finite(row.next_due_at)
+        if on and (at is None or at <= ground.now):
+            at = await self._plan(ground, row, ground.now)
         followed = 0
         for own in await self.own_times(row.id):
             if not on or await self._is_used(own.id):

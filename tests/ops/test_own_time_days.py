@@ -1,5 +1,6 @@
 """Whoever changes a time, and whenever: each day has its slot once, by the real firing."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,6 +8,8 @@ from sqlalchemy import text
 
 from config.servers import ServerUrls
 from db.calendar import CalendarRepository
+from db.own_times import OwnTimeRepository
+from db.schedule_edits import ScheduleEditRepository
 from db.transaction import Database
 from scheduler.due import Due
 from scheduler.ringer import Ringer
@@ -181,3 +184,29 @@ async def test_a_run_on_request_is_no_slot_of_the_day(database: Database, due: D
     await play(database, due, ist_at(16, "23:00"))
     slots = DAYS + " AND subject = ''"
     assert await scalar(database, slots) == "15 16:05, 16 16:30"
+
+
+async def test_whoever_moves_while_his_slot_fires_has_one_execution_that_day(database: Database, due: Due) -> None:
+    await replay_from(database, FIRST, days=10)
+    people = [await person(database, f"user{number}") for number in range(12)]
+
+    async def move(user_id: int) -> None:
+        async with database.transaction(None) as session:
+            edits = ScheduleEditRepository(session)
+            ground, base = await edits.ground(), await edits.hold("buy_orders")
+            assert base is not None
+            await OwnTimeRepository(session).choose(ground, base, user_id, "at 16:30", "ravi")
+
+    await play(database, due, ist_at(15, "16:04"))
+    await set_clock(database, ist_at(15, "16:05"))
+    firing = asyncio.gather(*(due.fire(True) for _ in range(3)))
+    await asyncio.gather(*(move(who.user_id) for who in people[:6]))
+    await firing
+    await asyncio.gather(*(move(who.user_id) for who in people[6:9]))
+    await play(database, due, ist_at(15, "23:00"))
+    counts = (
+        "SELECT count(DISTINCT user_id) || ' ' || count(*) FROM service_task_execution WHERE task_name = 'buy_orders'"
+    )
+    assert await scalar(database, counts) == "12 12"
+    await play(database, due, ist_at(16, "23:00"))
+    assert await scalar(database, counts) == "12 24"

@@ -194,3 +194,12 @@ async def test_a_scheduler_that_sleeps_hears_of_a_change(
         assert await wakeups.wait(10)
     finally:
         await wakeups.close()
+
+
+async def test_switched_off_and_on_again_a_day_has_no_second_slot(database: Database, muhurat: Commands) -> None:
+    await set_clock(database, ist_at(16, 10))
+    await plan(database, "buy_orders", ist_at(16, 5, day=3))
+    await muhurat("schedules", "edit", "buy_orders", "--trigger", "at 16:30")
+    await muhurat("schedules", "disable", "buy_orders")
+    done = await muhurat.json("schedules", "enable", "buy_orders")
+    assert datetime.fromisoformat(done["next_due_at"]) == ist_at(16, 30, day=3)
