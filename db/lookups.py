@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import OPEN, RUNNING
-from db.service_looks import state_sql
+from db.service_looks import heartbeat_sql, state_sql
 
 Row = Mapping[str, Any]
 
@@ -68,7 +68,8 @@ _POSITIONS = """
 _USERS = text(
     f"""
     SELECT u.id, u.email, u.name, u.role, u.is_active, s.service_running, {state_sql("s", "u.id")} AS service,
-           s.last_heartbeat, s.last_task_execution, s.error_count, s.last_error, c.version AS config_version,
+           {heartbeat_sql("s")} AS last_heartbeat, s.last_task_execution, s.error_count, s.last_error,
+           c.version AS config_version,
            (SELECT count(*) FROM broker_accounts a WHERE a.user_id = u.id) AS accounts
     FROM users u LEFT JOIN service_status s ON s.user_id = u.id LEFT JOIN user_trading_config c ON c.user_id = u.id
     WHERE u.id > :after ORDER BY u.id LIMIT :limit

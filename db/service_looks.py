@@ -14,6 +14,7 @@ _LIVE = ", ".join(f"'{state}'" for state in sorted(LIVE))
 STALE_SECONDS = 180
 # A replay's services have no heartbeat: its days pass faster than any machine's minute.
 _IS_REPLAY = "(SELECT true FROM market_clock WHERE speed IS NULL LIMIT 1) IS NOT NULL"
+_LOOKED = "(SELECT max(seen_at) FROM scheduler_processes WHERE stopped_at IS NULL)"
 _LIVE_ORDER = f"EXISTS (SELECT FROM orders o WHERE o.user_id = {{user}} AND o.status IN ({_LIVE}))"
 # Nothing of a stopped service waits, and what of it is tried again has an order that lives.
 _IN_FLIGHT = """
@@ -34,9 +35,20 @@ def state_sql(service: str, user: str) -> str:
     """
 
 
+def heartbeat_sql(service: str) -> str:
+    """Return an expression for when a service was looked after last; null: never. service: the alias of its row.
+
+    Whichever scheduler runs looks after all that are switched on.
+    """
+    return f"""
+    CASE WHEN {service}.service_running THEN greatest({service}.last_heartbeat, {_LOOKED})
+         ELSE {service}.last_heartbeat END
+    """
+
+
 def stale_sql(service: str) -> str:
     """Return a condition: a service is switched on and nobody looks after it. service: the alias of its row."""
-    seen = f"greatest({service}.last_heartbeat, {service}.started_at)"
+    seen = f"greatest({heartbeat_sql(service)}, {service}.started_at)"
     fresh = f"coalesce({seen} > now() - interval '{STALE_SECONDS} s', false)"
     return f"({service}.service_running AND NOT ({fresh} OR {_IS_REPLAY}))"
 
@@ -44,13 +56,14 @@ def stale_sql(service: str) -> str:
 _SERVICE = f"""
     SELECT u.id, u.email, {state_sql("s", "u.id")} AS state, s.generation,
            CASE WHEN s.service_running THEN s.started_at ELSE s.stopped_at END AS since, s.changed_by AS by,
-           s.started_at, s.stopped_at, s.last_heartbeat,
-           CASE WHEN s.last_heartbeat IS NOT NULL
-                THEN greatest(extract(epoch FROM now() - s.last_heartbeat), 0)::float8 END AS heartbeat_seconds,
+           s.started_at, s.stopped_at, h.last_heartbeat,
+           CASE WHEN h.last_heartbeat IS NOT NULL
+                THEN greatest(extract(epoch FROM now() - h.last_heartbeat), 0)::float8 END AS heartbeat_seconds,
            s.last_task_execution, s.error_count, s.last_error,
            (SELECT count(*) FROM service_task_execution e WHERE e.user_id = u.id AND {RUNNING.format("e")}) AS running,
            (SELECT count(*) FROM orders o WHERE o.user_id = u.id AND o.status IN ({_LIVE})) AS live_orders
     FROM users u JOIN service_status s ON s.user_id = u.id
+    CROSS JOIN LATERAL (SELECT {heartbeat_sql("s")} AS last_heartbeat) h
 """
 _PAGE = text(f"{_SERVICE} WHERE u.id > :after AND u.deleted_at IS NULL ORDER BY u.id LIMIT :limit")
 _ONE = text(f"{_SERVICE} WHERE u.id = :user_id")

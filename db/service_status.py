@@ -15,7 +15,10 @@ from trading.orders import LIVE
 
 @user_scoped
 class ServiceStatusRow(Base):
-    """One row a user. last_heartbeat: machine time, at most a minute old while a scheduler runs.
+    """One row a user. last_heartbeat: machine time, when it was looked after last, as far as that is written down.
+
+    While a scheduler runs it is at most a minute old, unless services are more than MANY: then what schedulers say of
+    themselves holds for all of them, and this is of the work that was done. `service_looks` joins both.
 
     generation: counts starts and stops; who began under an older one changes nothing. started_at, stopped_at: machine
     time of the latest of each.
@@ -37,6 +40,10 @@ class ServiceStatusRow(Base):
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
 
+
+# To write so many down each minute would cost more than all they do, and hold up what is due meanwhile.
+MANY = 5_000
+_ARE_MANY = text("SELECT reltuples > :many FROM pg_class WHERE oid = CAST('service_status' AS regclass)")
 
 _RUNS = select(ServiceStatusRow.service_running).where(ServiceStatusRow.user_id == bindparam("user_id"))
 
@@ -185,8 +192,10 @@ class ServiceStatusRepository:
     async def beat(self, chunk: int) -> bool:
         """Say of some services that are switched on that somebody looks after them, market day or not.
 
-        Returns whether there may be more of them. Needs the system scope.
+        Returns whether there may be more of them; of more than MANY none. Needs the system scope.
         """
+        if (await self.session.execute(_ARE_MANY, {"many": MANY})).scalar_one():
+            return False
         return len((await self.session.execute(_BEAT, {"chunk": chunk})).all()) == chunk
 
     async def runs(self, user_id: int) -> bool:

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import event, text
 
 from db.overview import OverviewRepository
+from db.schedulers import SchedulerRepository
 from db.service_looks import STALE_SECONDS, ServiceLookRepository
 from db.transaction import Database
 from tests.people import Person, person, replay_from
@@ -32,6 +33,22 @@ async def test_a_service_is_stale_by_the_age_of_its_heartbeat_and_again_running_
     for seconds, seen in ((STALE_SECONDS - 5, "running"), (STALE_SECONDS + 5, "stale"), (0, "running")):
         await change(database, _AGED, seconds=seconds)
         assert await state(database, who) == seen
+
+
+async def test_whichever_scheduler_runs_looks_after_all_that_are_on(database: Database) -> None:
+    who, off = await person(database), await person(database, "bala")
+    await switched(database, off, running=False)
+    await change(database, _AGED, seconds=STALE_SECONDS + 5)
+    async with database.transaction(None) as session:
+        await SchedulerRepository(session).beat("s1", "here", 1)
+    assert await state(database, who) == "running"
+    async with database.reading(None) as session:
+        rows = await ServiceLookRepository(session).page(9)
+    assert rows[0]["heartbeat_seconds"] < STALE_SECONDS / 2
+    assert rows[1]["heartbeat_seconds"] > STALE_SECONDS, "one that is off is looked after by nobody"
+    async with database.transaction(None) as session:
+        await SchedulerRepository(session).stop("s1")
+    assert await state(database, who) == "stale"
 
 
 async def test_who_is_stale_is_counted(database: Database) -> None:

@@ -1,7 +1,9 @@
 """Services of users: who is looked after, and since when."""
 
+import pytest
 from sqlalchemy import text
 
+from db import service_status
 from db.audit_logs import AuditLogRepository
 from db.service_status import ServiceStatusRepository
 from db.transaction import Database
@@ -34,6 +36,19 @@ async def test_a_fresh_heartbeat_is_not_written_again(database: Database) -> Non
     before = await scalar(database, "SELECT last_heartbeat FROM service_status")
     await beat(database)
     assert await scalar(database, "SELECT last_heartbeat FROM service_status") == before
+
+
+async def test_where_services_are_many_none_is_written_each_minute(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_status, "MANY", 2)
+    for name in ("asha", "bala", "chitra"):
+        await person(database, name)
+    async with database.transaction(None) as session:
+        await session.execute(text("ANALYZE service_status"))
+        assert not await ServiceStatusRepository(session).beat(1)
+        assert await session.scalar(text("SELECT count(last_heartbeat) FROM service_status")) == 0
+        await session.rollback()
 
 
 async def test_errors_are_counted_from_nought_again_by_somebody(database: Database) -> None:
