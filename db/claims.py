@@ -156,11 +156,16 @@ _ATTEMPTS = text(
     """
 )
 
+# What began before its service was started or stopped last is an error in the log and no longer one of the service.
 _FAILED = text(
     """
     WITH seen AS (
-        SELECT user_id, count(*) AS errors, max(error) AS error
-        FROM unnest(CAST(:user_ids AS bigint[]), CAST(:errors AS text[])) AS f(user_id, error) GROUP BY user_id),
+        SELECT e.user_id, count(*) AS errors, max(f.error) AS error
+        FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:errors AS text[]))
+             AS f(scheduled_for, id, error)
+        JOIN service_task_execution e ON e.scheduled_for = f.scheduled_for AND e.id = f.id
+        JOIN service_status s ON s.user_id = e.user_id
+        WHERE e.executed_at >= coalesce(greatest(s.started_at, s.stopped_at), '-infinity') GROUP BY e.user_id),
     held AS MATERIALIZED (
         SELECT s.user_id FROM service_status s JOIN seen USING (user_id) ORDER BY s.user_id FOR UPDATE OF s)
     UPDATE service_status s
@@ -173,7 +178,10 @@ _SAW = text(
     """
     WITH held AS MATERIALIZED (
         SELECT user_id FROM service_status WHERE user_id = ANY(CAST(:user_ids AS bigint[])) ORDER BY user_id FOR UPDATE)
-    UPDATE service_status s SET last_task_execution = now(), last_heartbeat = now(), updated_at = now()
+    UPDATE service_status s
+    SET last_task_execution = now(), updated_at = now(),
+        -- Work that ends after a stop is its last; nobody looks after it for that.
+        last_heartbeat = CASE WHEN s.service_running THEN now() ELSE s.last_heartbeat END
     FROM held WHERE s.user_id = held.user_id
     """
 )
@@ -280,9 +288,9 @@ class LedgerRepository:
             },
         )
 
-        users = [one for one in failures if one.execution.user_id is not None]
-        if users:
-            values = {"user_ids": [one.execution.user_id for one in users], "errors": [one.error for one in users]}
+        if users := [one for one in failures if one.execution.user_id is not None]:
+            keys = execution_keys([one.execution for one in users])
+            values = {"slots": keys["slots"], "ids": keys["ids"], "errors": [one.error for one in users]}
             await self.session.execute(_FAILED, values)
 
 

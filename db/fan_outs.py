@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import OPEN, Peal
 from db.halts import paused_sql
+from db.service_status import ServiceStatusRepository
 from trading.orders import LIVE
 
 # A cursor behind every subscription.
@@ -307,6 +308,8 @@ class FanOutRepository:
 
         slots: of different schedules. Returns one chunk a slot, in any order.
         """
+        # A stop sees what is made here, or what is made here has seen the stop.
+        await ServiceStatusRepository(self.session).hold_switches()
         by_kind: dict[object, list[Slot]] = defaultdict(list)
         for slot in slots:
             by_kind[slot.kind].append(slot)
