@@ -21,7 +21,8 @@ CHAPTERS: dict[str, tuple[str, ...]] = {
     ),
     "Configuration": ("user_trading_config", "user_trading_config_versions", "parameter_sets"),
     "Schedules and executions": (
-        "schedules", "schedule_versions", "schedule_subscriptions", "schedule_pieces", "halts", "service_task_execution", "execution_attempts", "execution_counts",
+        "schedules", "schedule_versions", "schedule_subscriptions", "schedule_pieces", "halts",
+        "service_task_execution", "execution_attempts", "execution_counts",
         "worker_processes", "scheduler_processes", "healings",
     ),
     "Market": (

@@ -35,10 +35,8 @@ class HoursUnknown(CalendarUncovered):
     def __init__(self, phase: str, day: date, first: date, last: date) -> None:
         super().__init__(day, first, last)
         self.phase = phase
-        self.args = (
-            f"no hours of {phase} for {day}: import a calendar file that has a line like "
-            "'# hours: amo all 15:45-08:57 from 2015-01-01 source the broker'",
-        )
+        example = "# hours: amo all 15:45-08:57 from 2015-01-01 source the broker"
+        self.args = (f"no hours of {phase} for {day}: import a calendar file that has a line like '{example}'",)
 
 
 class BadCalendar(TradingError):

@@ -121,7 +121,9 @@ async def _pages(session: AsyncSession) -> None:
 
 
 # Repository.method -> its call. Those of a user run in the user's scope, the others in the system's.
-OF_A_USER: dict[str, Call] = OF_A_USERS_HALTS | OF_SCHEDULES_OF_A_USER | {
+OF_A_USER: dict[str, Call] = {
+    **OF_A_USERS_HALTS,
+    **OF_SCHEDULES_OF_A_USER,
     "AccountRepository.book": lambda s: AccountRepository(s).book(
         USER, ACCOUNT, _AT, [CashMovement("charges", Decimal(-1), "n")]
     ),

@@ -51,7 +51,7 @@ async def test_a_suspect_is_claimed_only_alone(database: Database) -> None:
     again = replace(bell, generation=bell.generation + 1)
     async with database.transaction(None) as session:
         ledger = LedgerRepository(session)
-        assert await ledger.claim([again], name) == ([], set())
+        assert await ledger.claim([again], name) == ([], {})
         assert list((await ledger.standings([again])).values()) == [Standing("queued", True, True)]
         won, _ = await ledger.claim([again], name, alone=True)
         assert [one.attempt for one in won] == [1]
