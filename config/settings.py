@@ -52,7 +52,7 @@ class WorkerSettings(BaseSettings):
 
 
 class SchedulerSettings(BaseSettings):
-    """MUHURAT_SCHEDULER_*. poll: the longest sleep, with nothing due; sweep: how often what was missed is looked for."""
+    """MUHURAT_SCHEDULER_*. poll: the longest sleep, with nothing due; sweep: how often what was missed is sought."""
 
     model_config = _environment("MUHURAT_SCHEDULER_")
 
