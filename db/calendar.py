@@ -148,6 +148,12 @@ class CalendarRepository:
         held = select(MarketCalendarRow.loaded_at).where(MarketCalendarRow.exchange == exchange)
         return (await self.session.execute(held.with_for_update(read=not to_replace))).scalar_one_or_none()
 
+    async def hold_all(self) -> dict[str, datetime]:
+        """Keep every calendar from being replaced until the transaction ends. Returns when each was stored."""
+        row = MarketCalendarRow
+        held = select(row.exchange, row.loaded_at).order_by(row.exchange).with_for_update(read=True)
+        return {one.exchange: one.loaded_at for one in await self.session.execute(held)}
+
     async def days(self, first: date, last: date, exchange: str = EXCHANGE) -> dict[date, NamedDay]:
         """Return the holidays and special sessions of a span, both ends included, by day."""
         row = MarketDayRow

@@ -7,17 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.calendar import CalendarRepository, StoredCalendar
-from db.fan_outs import Chunk, FanOutRepository
+from db.fan_outs import Chunk, FanOutRepository, Slot
 from db.firings import Fired, FiringRepository
 from db.schedules import ScheduleRepository
 from db.transaction import Database
+from scheduler.calendars import Calendars
 from scheduler.pieces import CLAIM_SECONDS, Pieces
 from scheduler.ringer import Ringer
 from scheduler.slots import MISSED_RECORDED, Choice, choose, following, planned
-from trading.calendar import Calendar
 from trading.definitions import definition_of
 from trading.errors import TradingError
 from trading.firings import next_slot
@@ -40,19 +38,15 @@ class Due:
     share: how many executions of one user are rung in one queue; the rest of a fan-out is made and waits its turn.
     """
 
-    def __init__(self, database: Database, ringer: Ringer, name: str, calendar: StoredCalendar, share: int) -> None:
-        self.database, self.ringer, self.name, self._stored, self.share = database, ringer, name, calendar, share
-        self.pieces = Pieces(database, ringer, name, share)
-
-    @property
-    def calendar(self) -> Calendar:
-        """The calendar that slots are planned by."""
-        return self._stored.calendar
+    def __init__(self, database: Database, ringer: Ringer, name: str, share: int) -> None:
+        self.database, self.ringer, self.name, self.share = database, ringer, name, share
+        self.calendars = Calendars()
+        self.pieces = Pieces(database, ringer, name, share, self.calendars)
 
     async def plan_new(self, daily_bars: bool) -> None:
         """Give schedules that were never planned their first due time after market now."""
         async with self.database.transaction(None) as session:
-            await self._hold_calendar(session)
+            await self.calendars.hold(session)
             schedules = ScheduleRepository(session)
             rows = await schedules.unplanned()
             if not rows:
@@ -60,7 +54,8 @@ class Due:
             now = await schedules.market_now()
             for row in rows:
                 try:
-                    first = next_slot(definition_of(row), self.calendar, now, daily_bars, runs=row.runs)
+                    calendar = self.calendars.of(row.exchange)
+                    first = next_slot(definition_of(row), calendar, now, daily_bars, runs=row.runs)
                 except TradingError:
                     log.exception("schedule_failed", task=row.task_name, schedule_id=row.id)
                     await FiringRepository(session, self.name).put_off([row.id], CLAIM_SECONDS)
@@ -75,19 +70,19 @@ class Due:
         done, wide = await self._fire_small(daily_bars)
         if not wide and not is_wide:
             return done
-        made = await self.pieces.work(self.calendar)
+        made = await self.pieces.work()
         return done + await self._finish(daily_bars) or made
 
     async def _fire_small(self, daily_bars: bool) -> tuple[int, int]:
         """Fire schedules under their rows' locks. Returns how many slots are complete, and how many are wide."""
         async with self.database.transaction(None) as session:
             firings = FiringRepository(session, self.name)
-            await self._hold_calendar(session)
+            await self.calendars.hold(session)
             rows = await firings.due(AT_ONCE, IDLE_SECONDS)
             if not rows:
                 return 0, 0
             choices = await self._choose(firings, rows, daily_bars)
-            slots = [planned(row, one.slot, self.calendar, one.reason) for row, one in choices if one.recorded]
+            slots = [self._planned(row, one) for row, one in choices if one.recorded]
             chunks = await FanOutRepository(session, self.share).make(slots, FIRST) if slots else []
             cursors = {chunk.slot.schedule_id: chunk.cursor for chunk in chunks if not chunk.last}
             await firings.settle([_fired(row, one, cursors.get(row.id)) for row, one in choices])
@@ -102,7 +97,7 @@ class Due:
         chosen, bad = [], []
         for row in rows:
             try:
-                chosen.append((row, choose(row, self.calendar, daily_bars)))
+                chosen.append((row, choose(row, self.calendars.of(row.exchange), daily_bars)))
             except TradingError:
                 log.exception("schedule_failed", task=row.task_name, schedule_id=row.id, slot=str(row.next_due_at))
                 bad.append(row.id)
@@ -110,11 +105,14 @@ class Due:
             await firings.put_off(bad, CLAIM_SECONDS)
         return chosen
 
+    def _planned(self, row: Any, choice: Choice) -> Slot:
+        return planned(row, choice.slot, self.calendars.of(row.exchange), choice.reason)
+
     async def _finish(self, daily_bars: bool) -> int:
         """End the fan-outs that have come to their end. Returns how many."""
         async with self.database.transaction(None) as session:
             firings = FiringRepository(session, self.name)
-            await self._hold_calendar(session)
+            await self.calendars.hold(session)
             over = await firings.over()
             ended = [self._ended(row, daily_bars) for row in over]
             await firings.settle(ended)
@@ -123,18 +121,8 @@ class Due:
         return len(over)
 
     def _ended(self, row: Any, daily_bars: bool) -> Fired:
-        after = following(row, self.calendar, daily_bars)
+        after = following(row, self.calendars.of(row.exchange), daily_bars)
         return Fired(row.id, row.firing_slot, after, row.firing_reason is None)
-
-    async def _hold_calendar(self, session: AsyncSession) -> None:
-        """Take the calendar that is stored now, and keep it from being replaced until the transaction ends.
-
-        Else an import could commit between the look at the calendar and the due time planned by it, which would stay.
-        """
-        calendars = CalendarRepository(session)
-        if await calendars.hold() != self._stored.loaded_at:
-            self._stored = await calendars.stored()
-            log.info("calendar_taken", first=str(self.calendar.first), last=str(self.calendar.last))
 
 
 def _fired(row: Any, choice: Choice, cursor: int | None) -> Fired:

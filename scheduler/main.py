@@ -30,6 +30,7 @@ from scheduler.replay import Replay
 from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from scheduler.wakeups import Wakeups
+from trading.errors import TradingError
 from worker.bells.ringing import Bells, RedisUnreachable
 from worker.ending import cancel
 from worker.log_writer import open_logs
@@ -88,7 +89,7 @@ class Scheduler:
             if await self._turn(due):
                 self._quiet = QUIET_SECONDS
                 return
-        except (SQLAlchemyError, RedisError, OSError) as error:
+        except (SQLAlchemyError, RedisError, OSError, TradingError) as error:
             log.warning("turn_failed", error=str(error))
         took, poll = time.monotonic() - began, self.settings.scheduler.poll_seconds
         # In a replay nothing happens but what a turn makes happen.
@@ -105,8 +106,8 @@ class Scheduler:
 
     async def _open(self) -> Due:
         async with self.database.reading(None) as session:
-            calendar = await CalendarRepository(session).stored()
-        return Due(self.database, self.ringer, self.name, calendar, self.settings.worker.share)
+            await CalendarRepository(session).stored()  # without one nothing can be planned: better said at once
+        return Due(self.database, self.ringer, self.name, self.settings.worker.share)
 
     async def _beat(self) -> None:
         """Say every few seconds that this process turns."""

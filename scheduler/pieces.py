@@ -8,9 +8,9 @@ import structlog
 from db.fan_outs import FanOutRepository
 from db.firings import FiringRepository, Piece
 from db.transaction import Database
+from scheduler.calendars import Calendars
 from scheduler.ringer import Ringer
 from scheduler.slots import planned
-from trading.calendar import Calendar
 
 log = structlog.get_logger(__name__)
 
@@ -27,23 +27,24 @@ LONGEST_SECONDS = 0.5
 class Pieces:
     """Makes pieces of what is wide, two at a time."""
 
-    def __init__(self, database: Database, ringer: Ringer, name: str, share: int) -> None:
+    def __init__(self, database: Database, ringer: Ringer, name: str, share: int, calendars: Calendars) -> None:
         self.database, self.ringer, self.name, self.share = database, ringer, name, share
+        self.calendars = calendars
 
-    async def work(self, calendar: Calendar) -> int:
+    async def work(self) -> int:
         """Make pieces while there are any, for a while. Returns how many were made."""
         until = time.monotonic() + LONGEST_SECONDS
         first = await self._take(take_over=True)
         if first is None:
             return 0
-        others = [self._work(calendar, until, None) for _ in range(AT_ONCE - 1)]
-        return sum(await asyncio.gather(self._work(calendar, until, first), *others))
+        others = [self._work(until, None) for _ in range(AT_ONCE - 1)]
+        return sum(await asyncio.gather(self._work(until, first), *others))
 
-    async def _work(self, calendar: Calendar, until: float, piece: Piece | None) -> int:
+    async def _work(self, until: float, piece: Piece | None) -> int:
         made = 0
         piece = piece or await self._take()
         while piece is not None:
-            made += await self._make(piece, calendar)
+            made += await self._make(piece)
             piece = await self._take() if time.monotonic() < until else None
         return made
 
@@ -54,11 +55,12 @@ class Pieces:
                 await firings.take_over(CLAIM_SECONDS) if take_over else None
             )
 
-    async def _make(self, piece: Piece, calendar: Calendar) -> int:
+    async def _make(self, piece: Piece) -> int:
         """Make a piece's executions, unless somebody took it over, and ring them. Returns whether it was made."""
         if piece.id is None:
             return 1
         row = piece.row
+        calendar = self.calendars.of(row.exchange)
         slot = planned(row, row.firing_slot, calendar, row.firing_reason, piece.after, piece.until)
         async with self.database.transaction(None) as session:
             if not await FiringRepository(session, self.name).drop(piece.id):

@@ -3,6 +3,7 @@
 TradingError
 ├── CalendarUncovered   refuse: nothing is known of the day, so nothing is traded on it
 │   └── HoursUnknown    refuse: the day is known, the hours of one of its phases are not
+├── CalendarMissing     stop: an exchange without a calendar
 ├── BadCalendar         stop: a calendar file that cannot be used
 ├── BadTrigger          stop: a schedule text that cannot be read
 ├── BadDefinition       stop: a schedule's setting that cannot be
@@ -37,6 +38,14 @@ class HoursUnknown(CalendarUncovered):
         self.phase = phase
         example = "# hours: amo all 15:45-08:57 from 2015-01-01 source the broker"
         self.args = (f"no hours of {phase} for {day}: import a calendar file that has a line like '{example}'",)
+
+
+class CalendarMissing(TradingError):
+    """An exchange whose calendar nobody has loaded."""
+
+    def __init__(self, exchange: str) -> None:
+        self.exchange = exchange
+        super().__init__(f"no calendar of {exchange} is loaded: run `muhurat calendar import` with a file of it")
 
 
 class BadCalendar(TradingError):

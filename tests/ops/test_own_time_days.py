@@ -7,7 +7,6 @@ import pytest
 from sqlalchemy import text
 
 from config.servers import ServerUrls
-from db.calendar import CalendarRepository
 from db.own_times import OwnTimeRepository
 from db.schedule_edits import ScheduleEditRepository
 from db.transaction import Database
@@ -44,8 +43,7 @@ async def muhurat(
 
 @pytest.fixture
 async def due(database: Database, bells: Bells) -> Due:
-    async with database.reading(None) as session:
-        return Due(database, Ringer(bells), "s1", await CalendarRepository(session).stored(), 1000)
+    return Due(database, Ringer(bells), "s1", 1000)
 
 
 async def moment(database: Database, query: str) -> datetime:

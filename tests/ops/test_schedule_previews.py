@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import text
 
 from config.servers import ServerUrls
-from db.calendar import CalendarRepository
 from db.transaction import Database
 from scheduler.due import Due
 from scheduler.ringer import Ringer
@@ -40,9 +39,7 @@ async def moment(database: Database, query: str) -> datetime:
 
 async def play(database: Database, bells: Bells, until: datetime, *, daily_bars: bool) -> None:
     """Fire whatever is due up to a moment, each slot when it comes."""
-    async with database.reading(None) as session:
-        calendar = await CalendarRepository(session).stored()
-    due = Due(database, Ringer(bells), "s1", calendar, 1000)
+    due = Due(database, Ringer(bells), "s1", 1000)
     await due.plan_new(daily_bars)
     while (at := await moment(database, "SELECT min(next_due_at) FROM schedules WHERE enabled")) <= until:
         await set_clock(database, at)

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from db.calendar import CalendarRepository
 from db.transaction import Database
 from scheduler.due import Due
 from scheduler.ringer import Ringer
@@ -16,10 +15,8 @@ HOUR = timedelta(hours=1)
 
 
 async def open_due(database: Database, bells: Bells, name: str = "s1", share: int = 8) -> Due:
-    """Return what fires schedules, with the calendar that is stored. share: of one user in one queue."""
-    async with database.reading(None) as session:
-        calendar = await CalendarRepository(session).stored()
-    return Due(database, Ringer(bells), name, calendar, share)
+    """Return what fires schedules. share: of one user in one queue."""
+    return Due(database, Ringer(bells), name, share)
 
 
 async def set_policies(database: Database, **policies: object) -> None:

@@ -51,7 +51,7 @@ async def _opened(database: Database, ringer: Ringer) -> Due:
     """Return a scheduler's part that took the calendar there is, and planned by it, on the morning of DAY."""
     await replay_from(database)
     await person(database)
-    due = Due(database, ringer, "s1", await _stored(database), share=8)
+    due = Due(database, ringer, "s1", share=8)
     await due.plan_new(True)
     return due
 
@@ -149,3 +149,47 @@ async def test_a_worker_takes_the_new_calendar_with_its_next_claim_and_a_running
     assert not await after.prices.shows(AFTER_NEXT)
     assert after.history is before.history
     assert await current.at(MORNING) is after, "an older claim takes nothing back"
+
+
+@pytest.fixture
+async def other(database: Database, whole: Calendar) -> AsyncIterator[Calendar]:
+    """A calendar of another exchange, which does not trade on the second day; forgotten at the end."""
+    sessions = [one for one in whole.sessions_between(whole.first, whole.last) if one.day != NEXT]
+    made = Calendar("OTHER", sessions, whole.first, whole.last, whole.timetable.hours)
+    await _import(database, made)
+    yield made
+    async with database.transaction(None) as session:
+        for table in ("market_hours", "market_days", "market_sessions", "market_calendars"):
+            await session.execute(text(f"DELETE FROM {table} WHERE exchange = 'OTHER'"))
+
+
+_SYNC = "order_sync before open"
+
+
+async def _of_exchange(database: Database, exchange: str) -> None:
+    async with database.transaction(None) as session:
+        await session.execute(
+            text("UPDATE schedules SET exchange = :exchange WHERE name = :name"), {"exchange": exchange, "name": _SYNC}
+        )
+
+
+async def test_each_schedule_keeps_the_sessions_of_its_exchange(
+    database: Database, bells: Bells, other: Calendar
+) -> None:
+    await _of_exchange(database, other.exchange)
+    due = await _opened(database, Ringer(bells))
+    await set_clock(database, BEFORE_OPEN)
+    await _fire_all(due)
+    named = "SELECT (next_due_at AT TIME ZONE 'Asia/Kolkata')::date FROM schedules WHERE name = '{}'"
+    assert await scalar(database, named.format(_SYNC)) == AFTER_NEXT
+    assert await scalar(database, named.format("prices before open")) in (DAY, NEXT)
+
+
+async def test_a_schedule_of_an_exchange_without_calendar_holds_up_no_other(database: Database, bells: Bells) -> None:
+    due = await _opened(database, Ringer(bells))
+    await _of_exchange(database, "NOWHERE")
+    await set_clock(database, EVENING)
+    await _fire_all(due)
+    assert await scalar(database, "SELECT count(*) FROM service_task_execution WHERE task_name = 'eod_cleanup'") == 1
+    name = f"SELECT next_due_at < market_now() FROM schedules WHERE name = '{_SYNC}'"
+    assert await scalar(database, name) is True, "it is due still, for when its calendar comes"
