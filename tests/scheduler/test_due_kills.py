@@ -24,6 +24,7 @@ from scheduler.due import Due
 from scheduler.ringer import Ringer
 from scheduler.sweep import Sweep
 from tests.people import person, replay_from, scalar, set_clock
+from tests.scheduler.ends import Killed, after, die
 from tests.scheduler.messages import ready
 from tests.scheduler.opened import open_due
 from tests.waiting import until
@@ -34,10 +35,6 @@ USERS = 9
 MADE = "SELECT count(*) || ' of ' || count(DISTINCT account_id) FROM service_task_execution"
 PLANNED = "SELECT next_due_at FROM schedules WHERE name = 'order_sync before open'"
 START_SECONDS = 30.0
-
-
-class Killed(BaseException):
-    """A scheduler ends without another word."""
 
 
 async def wide(database: Database, bells: Bells, monkeypatch: pytest.MonkeyPatch, count: int) -> list[Due]:
@@ -61,20 +58,6 @@ async def claims_run_out(database: Database) -> None:
 async def fire_all(due: Due) -> None:
     while await due.fire(True):
         pass
-
-
-async def die(*_: object, **__: object) -> Any:
-    raise Killed
-
-
-def after(method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    """Return a method after which its caller is no more, before the commit it stands in."""
-
-    async def then_die(*args: Any, **values: Any) -> Any:
-        await method(*args, **values)
-        raise Killed
-
-    return then_die
 
 
 # Where a scheduler may end: before each commit, with all of its transaction done or nothing of it, and before each ring.
