@@ -83,12 +83,19 @@ async def test_wherever_a_scheduler_ends_each_execution_is_made_once_and_rung(
         patch.setattr(owner, name, deadly)
         with pytest.raises(Killed):
             await fire_all(dying)
+        await all_ended()
     await claims_run_out(database)
     await fire_all(heir)
     assert await scalar(database, MADE) == f"{USERS} of {USERS}"
     assert await scalar(database, PLANNED) == BEFORE_OPEN + timedelta(days=1)
     await rung_again(database, bells)
     assert len(await ready(bells, "orders")) == USERS
+
+
+async def all_ended() -> None:
+    """Return when what the dying one did beside has ended too: a process ends as a whole."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 async def rung_again(database: Database, bells: Bells) -> None:

@@ -5,6 +5,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -93,7 +94,8 @@ class Runner:
         while line and len(running) < self.places:
             work = line.popleft()
             running.add(work)
-            work.task = self.ledger.loop.create_task(self._run(work))
+            # Not in the context of whoever ended now and so made room: its ids would stand in another's log lines.
+            work.task = self.ledger.loop.create_task(self._run(work), context=Context())
 
     async def _run(self, work: Work) -> None:
         try:
