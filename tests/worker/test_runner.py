@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import pytest
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from config.servers import ServerUrls
 from db.executions import Execution
@@ -22,6 +23,8 @@ from worker.queue.actor import StepActor
 from worker.queue.broker import QueueBroker
 
 LIMIT_SECONDS = 0.2
+# So many that after the first of them the rest are claimed ahead.
+QUICK = 40
 
 COUNT = "SELECT count(*) FROM service_task_execution WHERE status = :status"
 ROW = "SELECT concat_ws(' ', status, attempt, generation) FROM service_task_execution WHERE subject = :subject"
@@ -213,6 +216,23 @@ async def test_sixty_four_steps_wait_for_answers_at_once_in_one_process(
     await bells.ring([await queued(database, "prices", subject=str(number)) for number in range(64)])
     with running_broker(urls, step, threads=64):
         await until(counts(database, success=64))
+
+
+async def test_an_execution_begins_with_no_ids_of_the_one_that_made_room_for_it(
+    database: Database, urls: ServerUrls, bells: Bells
+) -> None:
+    await worker(database)
+    seen: list[object] = []
+
+    async def step(_: object, execution: Execution) -> Outcome:
+        seen.append(get_contextvars())
+        bind_contextvars(order_id=execution.id)
+        return done()
+
+    await bells.ring([await queued(database, "prices", subject=str(number)) for number in range(QUICK)])
+    with running_broker(urls, step, threads=1):
+        await until(counts(database, success=QUICK))
+    assert seen == [{}] * QUICK
 
 
 async def test_of_quick_ones_a_process_holds_many_and_gives_back_what_turns_out_to_stand_behind_long_ones(
