@@ -13,6 +13,9 @@ from worker.bells.scripts import DISCLAIM, RESTORE
 # Each id that is put back is searched for in the whole list first.
 _SEARCHED = 25
 _LISTED = 5000
+# A queue so long is read whole only where its counts do not agree: reading a million messages takes many seconds and a
+# hundred megabytes, while others wait for this process.
+LONG = 20_000
 _CLAIMS = f"{NAMESPACE}:__acks__."
 
 
@@ -27,12 +30,15 @@ class Leaks:
 async def find_leaks(redis: Redis, queue: str, workers: Iterable[str]) -> Leaks:
     """Read one queue whole, in pages. What moves meanwhile may be found by mistake: healing looks again.
 
-    workers: who may hold a claim; workers that Dramatiq knows are added.
+    workers: who may hold a claim; workers that Dramatiq knows are added. A long queue is counted first: with as many
+    messages as there are in its list and in claims none is lost.
     """
+    holders = await _holders(redis, workers)
+    if await _is_long_and_whole(redis, queue, holders):
+        return Leaks([], [])
     written = {id_ async for id_, _ in redis.hscan_iter(messages_key(queue), count=CHUNK)}
     unplaced = written - {id_ async for id_ in _ready(redis, queue)}
     empty: list[tuple[str, str]] = []
-    holders = await _holders(redis, workers)
     async with redis.pipeline(transaction=False) as pipeline:
         for worker in holders:
             pipeline.smembers(claims_key(worker, queue))
@@ -71,6 +77,16 @@ async def find_claims(redis: Redis, queues: Sequence[str]) -> dict[str, set[str]
             if name.endswith(f".{queue}"):
                 found[queue].add(name.removesuffix(f".{queue}"))
     return found
+
+
+async def _is_long_and_whole(redis: Redis, queue: str, holders: Sequence[str]) -> bool:
+    async with redis.pipeline(transaction=True) as pipeline:  # of one moment: messages move from one to the other
+        pipeline.hlen(messages_key(queue))
+        pipeline.llen(ready_key(queue))
+        for worker in holders:
+            pipeline.scard(claims_key(worker, queue))
+        written, *placed = await pipeline.execute()
+    return bool(written > LONG and written == sum(placed))
 
 
 async def _ready(redis: Redis, queue: str) -> AsyncIterator[bytes | str]:

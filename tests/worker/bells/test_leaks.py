@@ -1,6 +1,11 @@
 """What fell out of every place is found and put back, and nothing else is."""
 
+from typing import Any
+
+import pytest
+
 from tests.worker.bells.places import FAR_MS, Places, bell, claim, look
+from worker.bells import leaks
 from worker.bells.keys import HEARTBEATS, claims_key, messages_key, ready_key
 from worker.bells.ringing import Bells, Leaks
 
@@ -16,10 +21,10 @@ async def test_a_queue_in_order_leaks_nothing(bells: Bells) -> None:
 async def test_a_message_in_no_place_is_found_and_put_back_once(bells: Bells) -> None:
     await bells.ring([bell(number) for number in range(60)])
     await bells.redis.ltrim(ready_key("default"), 58, -1)
-    leaks = await bells.leaks("default", [])
-    assert len(leaks.lost) == 58
-    assert await bells.restore("default", leaks.lost, []) == 58
-    assert await bells.restore("default", leaks.lost, []) == 0
+    found = await bells.leaks("default", [])
+    assert len(found.lost) == 58
+    assert await bells.restore("default", found.lost, []) == 58
+    assert await bells.restore("default", found.lost, []) == 0
     assert len((await look(bells.redis, "default")).ready) == 60
     assert await bells.leaks("default", []) == Leaks([], [])
 
@@ -46,9 +51,9 @@ async def test_a_claim_without_message_is_found_and_forgotten(bells: Bells) -> N
     await bells.ring([bell(1), bell(2)])
     await claim(bells, "w1", count=2)
     await bells.redis.hdel(messages_key("default"), "1.1")
-    leaks = await bells.leaks("default", ["w1", "w2"])
-    assert leaks == Leaks([], [("w1", "1.1")])
-    assert await bells.disclaim("default", [*leaks.empty, ("w1", "2.1"), ("w2", "7.1")]) == 1
+    found = await bells.leaks("default", ["w1", "w2"])
+    assert found == Leaks([], [("w1", "1.1")])
+    assert await bells.disclaim("default", [*found.empty, ("w1", "2.1"), ("w2", "7.1")]) == 1
     assert await look(bells.redis, "default") == Places(claimed={"w1": {"2.1"}, "w2": set()})
 
 
@@ -64,3 +69,26 @@ async def test_whoever_holds_claims_is_found_whatever_is_known_of_them(bells: Be
         "default": {"host.local-1", "w2"},
         "mail.in": {"w2"},
     }
+
+
+async def test_a_long_queue_is_read_whole_only_where_its_counts_do_not_agree(
+    bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leaks, "LONG", 50)
+    await bells.ring([bell(number) for number in range(60)])
+    await claim(bells, "w1", count=10)
+
+    async def read_keys() -> int:
+        before = await bells.redis.info("commandstats")
+        assert (await bells.leaks("default", ["w1"])).empty == []
+        after = await bells.redis.info("commandstats")
+        return sum(_calls(after, name) - _calls(before, name) for name in ("hscan", "lrange"))
+
+    assert await read_keys() == 0
+    await bells.redis.rpop(ready_key("default"))
+    assert await read_keys() > 0
+    assert len((await bells.leaks("default", ["w1"])).lost) == 1
+
+
+def _calls(stats: Any, command: str) -> int:
+    return int(stats.get(f"cmdstat_{command}", {}).get("calls", 0))
