@@ -51,8 +51,13 @@ _SETTLE = text(
 )
 
 # The next piece of the oldest slot: the row is locked for a moment only, because the piece is made in a transaction
-# of its own. Nothing is lost if this one is not on disk yet: whatever is written after it is behind it there.
-_QUICKLY = text("SELECT set_config('synchronous_commit', 'off', true)")
+# of its own. Nothing is lost if this one is not on disk yet: whatever is written after it is behind it there. The
+# planner takes row security for a filter that nearly nothing passes, and would read and sort all subscriptions of a
+# schedule for the first few thousand behind a cursor: without sorts it walks along their order.
+_QUICKLY = text(
+    "SELECT set_config('synchronous_commit', 'off', true), set_config('enable_sort', 'off', true), "
+    "set_config('enable_incremental_sort', 'off', true)"
+)
 _TAKE = text(
     f"""
     WITH wide AS MATERIALIZED (
