@@ -12,6 +12,7 @@ from db.schedule_edits import FiringError, Ground, ScheduleEditRepository, finit
 from db.schedules import ScheduleRow
 from db.subscriptions import Part
 from trading.calendar import exchange_day, exchange_time, ist
+from trading.errors import BadTrigger
 from trading.own_times import Turn, turn
 from trading.triggers import parse_trigger
 
@@ -135,10 +136,14 @@ class OwnTimeRepository:
         return Moved(row.id, row.account_id, old.id, day, fires)
 
     def _turn(self, ground: Ground, old: ScheduleRow, new: ScheduleRow, row: Any) -> Turn:
-        due = finite(old.next_due_at)
+        due, after = finite(old.next_due_at), parse_trigger(new.trigger)
+        try:
+            before = parse_trigger(old.trigger)
+        except BadTrigger:  # nobody knows when that would have been; the record knows whether it was
+            before = after
         return turn(
-            parse_trigger(old.trigger),
-            parse_trigger(new.trigger),
+            before,
+            after,
             ground.calendar,
             ground.now,
             fired=row.fired,

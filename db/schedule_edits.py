@@ -17,7 +17,7 @@ from db.schedule_looks import ScheduleLookRepository
 from db.schedules import ScheduleRow, ScheduleVersionRow
 from trading.calendar import Calendar, exchange_day
 from trading.definitions import COLUMNS, LONGEST_NAME, Definition, check, definition_of, read_definition
-from trading.errors import BadDefinition, BadTrigger, CalendarUncovered
+from trading.errors import BadDefinition, BadTrigger, CalendarMissing, CalendarUncovered
 from trading.firings import next_slot
 from trading.own_times import Turn, slots_of_day, turn
 from trading.triggers import parse_trigger
@@ -94,9 +94,14 @@ class ScheduleEditRepository:
         return Ground(await calendars.load(exchange), clock.now, daily_bars)
 
     async def ground_of(self, name: str) -> Ground:
-        """Return the ground of a schedule by its name; one that is not there stands on the usual exchange."""
+        """Return the ground of a schedule by its name.
+
+        One that is not there stands on the usual exchange, as one of an exchange without calendar: it can be ended.
+        """
         query = select(ScheduleRow.exchange).where(ScheduleRow.name == name)
-        return await self.ground((await self.session.execute(query)).scalar_one_or_none() or EXCHANGE)
+        exchange = (await self.session.execute(query)).scalar_one_or_none()
+        known = await CalendarRepository(self.session).exchanges()
+        return await self.ground(exchange if exchange in known else EXCHANGE)
 
     async def hold(self, name: str) -> ScheduleRow | None:
         """Return a schedule by its name, locked; None: there is none."""
@@ -164,6 +169,8 @@ class ScheduleEditRepository:
         if not on and row.firing_slot is not None:
             row.cursor = LAST_ID
         at = finite(row.next_due_at)
+        if on and row.exchange != ground.calendar.exchange:
+            raise CalendarMissing(row.exchange)
         if on and (at is None or at <= ground.now):
             at = await self._plan(ground, row, ground.now)
         followed = 0
@@ -195,6 +202,8 @@ class ScheduleEditRepository:
         at = await self._plan_changed(ground, row, day, changes)
         passed_on = 0
         for own in await self.own_times(row.id):
+            if _definition(own) is None:
+                continue  # whoever fires it says what is wrong; those who chose it may choose another
             wanted = read_definition({**_columns(own), **{name: getattr(row, name) for name in POLICIES}})
             passed_on += bool((await self._change(ground, own, wanted, by)).changes)
         await self._tell(by, "update", row, changes)
@@ -268,6 +277,7 @@ class ScheduleEditRepository:
 
     async def _keep_next(self, row: ScheduleRow, by: str) -> None:
         row.version, row.updated_by = row.version + 1, by
+        row.fault = row.claim_until = None  # it is looked at again at once
         await self._keep(row, by)
 
     async def _keep(self, row: ScheduleRow, by: str) -> None:

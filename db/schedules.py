@@ -25,7 +25,8 @@ class ScheduleRow(Base):
     chance and evenly. runs: slots fired, max_runs: until when. base_id: the schedule whose time its subscribers
     replaced by this one. version: of what people set, each kept in `schedule_versions`. firing_slot: of a wide fan-out
     under way; firing_reason: why its rows are made skipped; cursor: behind the subscriptions that pieces were made of.
-    claim_until: before it nobody tries a schedule again that could not be fired; claimed_by: who fired it last.
+    claim_until: before it nobody tries a schedule again that could not be fired; fault: why it could not, in words,
+    until somebody fires, plans or edits it. claimed_by: who fired it last.
     """
 
     __tablename__ = "schedules"
@@ -68,6 +69,7 @@ class ScheduleRow(Base):
     cursor: Mapped[Big] = mapped_column(server_default="0")
     claimed_by: Mapped[Name | None]
     claim_until: Mapped[Moment | None]
+    fault: Mapped[Line | None]
     updated_by: Mapped[Name | None]
     updated_at: Mapped[Created]
     created_at: Mapped[Created]
@@ -111,7 +113,10 @@ _TO_COME = text(
     FROM schedules WHERE exchange = :exchange AND next_due_at > market_now() ORDER BY id FOR UPDATE
     """
 )
-_PLAN_AGAIN = text("UPDATE schedules SET next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity') WHERE id = :id")
+_PLAN_AGAIN = text(
+    "UPDATE schedules SET next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity'), claim_until = NULL, "
+    "fault = NULL WHERE id = :id"
+)
 
 
 class ScheduleRepository:
@@ -128,8 +133,8 @@ class ScheduleRepository:
         """Give a schedule without one its next due time; None: nothing is due."""
         await self.session.execute(
             text(
-                "UPDATE schedules SET next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity') "
-                "WHERE id = :id AND next_due_at IS NULL"
+                "UPDATE schedules SET next_due_at = coalesce(CAST(:next AS timestamptz), 'infinity'), "
+                "claim_until = NULL, fault = NULL WHERE id = :id AND next_due_at IS NULL"
             ),
             {"id": schedule_id, "next": next_due_at},
         )
@@ -159,7 +164,9 @@ class ScheduleRepository:
     async def next_moment(self) -> datetime | None:
         """Return the earliest moment at which a schedule or a queued follow-up becomes due, or a halt of tasks ends."""
         query = text(
-            "SELECT least((SELECT min(next_due_at) FROM schedules WHERE enabled AND isfinite(next_due_at)), "
+            # What cannot be fired holds no clock up.
+            "SELECT least((SELECT min(next_due_at) FROM schedules "
+            "WHERE enabled AND isfinite(next_due_at) AND fault IS NULL), "
             # Of the few that are not rung the earliest; not of all in their order the first that is not rung.
             "(SELECT min(e.scheduled_for) FROM (SELECT scheduled_for FROM service_task_execution "
             "WHERE is_ringable OFFSET 0) e WHERE e.scheduled_for > market_now()), "

@@ -105,18 +105,19 @@ _ANY_UNFINISHED = f"({ANY_RUNG} OR {ANY_RETRYING} OR {ANY_DUE})"
 _BUSY = f"({ANY_RUNG} OR {ANY_RETRYING} OR {_ANY_TO_BEGIN})"
 _IS_BUSY = text(
     f"""
-    SELECT {_BUSY} OR EXISTS (SELECT FROM schedules WHERE enabled
+    SELECT {_BUSY} OR EXISTS (SELECT FROM schedules WHERE enabled AND fault IS NULL
                    AND (firing_slot IS NOT NULL OR next_due_at IS NULL OR next_due_at <= {_NOW}))
     """
 )
 
+_NOT_PUT_OFF = "(claim_until IS NULL OR claim_until < now())"
 # What a scheduler needs to know before it does anything: most wake-ups end here.
 _OUTLOOK = text(
     f"""
     SELECT c.at IS NOT NULL AND c.speed IS NULL AS replay,
-        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
-        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at <= {_NOW}) AS due,
-        EXISTS (SELECT FROM schedules WHERE enabled AND firing_slot IS NOT NULL) AS wide,
+        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL AND {_NOT_PUT_OFF}) AS unplanned,
+        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at <= {_NOW} AND {_NOT_PUT_OFF}) AS due,
+        EXISTS (SELECT FROM schedules WHERE enabled AND firing_slot IS NOT NULL AND {_NOT_PUT_OFF}) AS wide,
         {ANY_WAITING} AS waiting, {ANY_DUE} AS unrung,
         -- Only a replay must know it exactly: all that a halt keeps from beginning may be looked at for it.
         CASE WHEN c.at IS NOT NULL AND c.speed IS NULL THEN {_BUSY} ELSE {_ANY_UNFINISHED} END AS busy,
