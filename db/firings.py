@@ -13,7 +13,7 @@ from db.fan_outs import LAST_ID
 _SET = """
     d.id, d.name, d.task_name, d.trigger, d.scope, d.condition, d.exchange, d.grace_seconds, d.catch_up, d.overlap,
     d.jitter_seconds, d.spread_seconds, d.useful_seconds, d.starts_at, d.ends_at, d.max_runs, d.runs, d.next_due_at,
-    d.firing_slot, d.firing_reason, d.cursor
+    d.held_until, d.firing_slot, d.firing_reason, d.cursor
 """
 _CLOCK = """
     (SELECT market_now()) AS market_now,

@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.schedule_edits import FiringError, Ground, ScheduleEditRepository, finite
-from db.schedules import ScheduleRow
+from db.schedule_edits import FiringError, Ground, ScheduleEditRepository
+from db.schedules import ScheduleRow, finite
 from db.subscriptions import Part
 from trading.calendar import exchange_day, exchange_time, ist
 from trading.errors import BadTrigger
@@ -148,6 +148,7 @@ class OwnTimeRepository:
             ground.now,
             fired=row.fired,
             overdue=due is not None and due <= ground.now,
+            held=new.held_until is not None and new.held_until > ground.now,
             daily_bars=ground.daily_bars,
         )
 

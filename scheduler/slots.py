@@ -12,6 +12,7 @@ from trading.calendar import Calendar
 from trading.definitions import Definition, definition_of
 from trading.errors import BadDefinition, TradingError
 from trading.firings import late_reason, next_slot, slots
+from trading.own_times import looked_from
 from worker.messages import TASKS
 
 # Of market time. A scheduler that comes back after months tells of the last week in rows, of the rest in its log.
@@ -72,7 +73,7 @@ def choose(row: Any, calendar: Calendar, daily_bars: bool) -> Choice:
         reason,
         passed,
         reason is None or slot >= row.market_now - MISSED_RECORDED,
-        next_slot(definition, calendar, slot, daily_bars, runs=row.runs + (reason is None)),
+        _after(definition, row, slot, calendar, daily_bars, row.runs + (reason is None)),
     )
 
 
@@ -82,7 +83,15 @@ def following(row: Any, calendar: Calendar, daily_bars: bool) -> datetime | None
     Raises TradingError for what cannot be read.
     """
     ran = row.firing_reason is None
-    return next_slot(usable(row), calendar, row.firing_slot, daily_bars, runs=row.runs + ran)
+    return _after(usable(row), row, row.firing_slot, calendar, daily_bars, row.runs + ran)
+
+
+def _after(
+    definition: Definition, row: Any, slot: datetime, calendar: Calendar, daily_bars: bool, runs: int
+) -> datetime | None:
+    """Return the slot after one that is fired; of a time that was changed meanwhile it is a later day's."""
+    after = looked_from(definition.trigger, calendar, slot, row.held_until, daily_bars)
+    return next_slot(definition, calendar, after, daily_bars, runs=runs)
 
 
 def planned(

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import CalendarRepository
 from db.clock import ClockRepository
-from db.schedule_edits import ScheduleEditRepository, finite
+from db.schedule_edits import ScheduleEditRepository
 from db.schedule_looks import ScheduleLookRepository
-from db.schedules import ScheduleRow
+from db.schedules import ScheduleRow, finite
 from ops.cli.reach import reading
 from ops.cli.schedule_work import no_schedule, said_moment
 from ops.cli.tables import age, console, print_facts, print_json, print_rows
