@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.claims import bell_keys
 from db.executions import ANY_DUE, ANY_RETRYING, ANY_RUNG, ANY_WAITING, Bell
-from db.halts import paused_sql
+from db.halts import may_begin_sql, paused_sql
 from db.needs import MET, NEEDS
 
 _NOW = "(SELECT market_now())"
@@ -98,7 +98,7 @@ _SYNC = text(
 # beginning holds no replay up: the clock goes on to the halt's end.
 _ANY_TO_BEGIN = f"""
     (SELECT true FROM service_task_execution e
-     WHERE e.is_ringable AND e.scheduled_for <= {_NOW} AND NOT {paused_sql("e")}
+     WHERE e.is_ringable AND e.scheduled_for <= {_NOW} AND {may_begin_sql("e")}
      ORDER BY e.user_id, e.queue, e.id LIMIT 1) IS NOT NULL
 """
 _ANY_UNFINISHED = f"({ANY_RUNG} OR {ANY_RETRYING} OR {ANY_DUE})"
