@@ -20,7 +20,7 @@ from trading.definitions import COLUMNS, LONGEST_NAME, Definition, check, defini
 from trading.errors import BadDefinition, BadTrigger, CalendarMissing, CalendarUncovered
 from trading.firings import next_slot
 from trading.own_times import Turn, day_ends, looked_from, turn, was_had
-from trading.triggers import parse_trigger
+from trading.triggers import Once, OnRequest, parse_trigger
 
 # Another task, scope or condition is another schedule.
 FIXED = ("name", "task_name", "scope", "condition", "exchange")
@@ -138,9 +138,12 @@ class ScheduleEditRepository:
         base: held, so that of two who choose the same time at once the second finds what the first one made. Raises
         BadDefinition and BadTrigger.
         """
-        wanted = str(parse_trigger(trigger))
+        asked = parse_trigger(trigger)
+        wanted = str(asked)
         if wanted == base.trigger:
             return base
+        if isinstance(asked, Once | OnRequest):
+            raise BadDefinition("trigger", wanted, "an own time must come again by itself", "at 16:30")
         check(read_definition({**_columns(base), "trigger": wanted}), ground.calendar, ground.now)
         for own in await self.own_times(base.id):
             if own.trigger == wanted:
