@@ -101,9 +101,9 @@ WORK_INVARIANTS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "schedules_fire",
-        "a schedule is two minutes past its time and has not fired: is a scheduler stuck in its fan-out?",
+        "a schedule is two minutes past its time and has not fired: its fault says why, or a scheduler is stuck",
         f"""
-        SELECT name, task_name, coalesce(firing_slot, next_due_at) AS due, claimed_by FROM schedules
+        SELECT name, task_name, coalesce(firing_slot, next_due_at) AS due, claimed_by, fault FROM schedules
         WHERE enabled AND coalesce(firing_slot, next_due_at) < now() - interval '2 min' AND {_LIVE_SERVICE}""",
     ),
     (

@@ -225,7 +225,9 @@ async def test_halts_are_listed_and_resumed_by_id_or_all_and_again_is_nothing(
     assert await scalar(database, _AUDIT) == "ravi resume halt, ravi resume halt, ravi resume halt"
 
 
-@pytest.mark.parametrize(("words", "said"), [(("99",), "no halt 99"), (("1", "--all"), "one of the two")])
+@pytest.mark.parametrize(
+    ("words", "said"), [(("99",), "no halt 99"), (("1", "--all"), "one of the two"), ((), "it was given nothing to do")]
+)
 async def test_a_halt_that_is_not_there_ends_nothing(
     database: Database, muhurat: Commands, words: tuple[str, ...], said: str
 ) -> None:
