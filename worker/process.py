@@ -49,7 +49,7 @@ class Process:
         self.loop.daemon = True
         self.loop.start(timeout=LOOP_BOOT_SECONDS)
         set_event_loop_thread(self.loop)
-        self.database = Database(make_engine(urls.sqlalchemy, POOL_SIZE, application_of(name)))
+        self.database = Database(make_engine(urls.sqlalchemy, POOL_SIZE, application_of(name)), planned_once=True)
         self.bells = Bells(urls.redis)
         resources = self._run(open_resources(self.database, _prices(settings)))
         self.room, share = Room(places), settings.worker.share

@@ -53,9 +53,13 @@ async def plans_of(session: AsyncSession, call: Call) -> list[tuple[str, dict[st
 
 async def _plan(connection: AsyncConnection, statement: str, parameters: Any) -> dict[str, Any]:
     found = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
-    plan = found.scalar_one()
-    parsed: list[dict[str, Any]] = json.loads(plan) if isinstance(plan, str) else plan
-    return dict(parsed[0]["Plan"])
+    return parsed(found.scalar_one())
+
+
+def parsed(explained: Any) -> dict[str, Any]:
+    """Return the plan that EXPLAIN gave as JSON."""
+    plans: list[dict[str, Any]] = json.loads(explained) if isinstance(explained, str) else explained
+    return dict(plans[0]["Plan"])
 
 
 _NAMED = re.compile(r"\b(user_id|account_id)\b")
