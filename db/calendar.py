@@ -166,6 +166,7 @@ class CalendarRepository:
 
         Schedulers are woken; they and workers take it with the next slot they fire and the next execution they claim.
         """
+        was = await self.load(calendar.exchange) if calendar.exchange in await self.exchanges() else None
         # First, because whoever plans a schedule holds this row before the schedule's.
         loaded_at = func.clock_timestamp()  # of two imports that waited for each other the later has the later one
         values = {"first_day": calendar.first, "last_day": calendar.last, "source": source, "loaded_at": loaded_at}
@@ -180,7 +181,7 @@ class CalendarRepository:
         await self._store_hours(calendar)
         from db.schedules import ScheduleRepository  # `muhurat status` reads the calendar and has no time for them
 
-        await ScheduleRepository(self.session).replan(calendar)
+        await ScheduleRepository(self.session).replan(calendar, was)
         await self.session.execute(text(f"SELECT pg_notify('{SETTLED_CHANNEL}', '')"))
 
     async def planned(self, exchange: str = EXCHANGE) -> list[Any]:

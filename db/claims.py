@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.calendar import EXCHANGE
 from db.channels import SETTLED_CHANNEL as SETTLED_CHANNEL  # noqa: PLC0414 - who claims and settles names it from here
 from db.executions import ANY_DUE, ANY_WAITING, Bell, Execution
-from db.halts import paused_sql
+from db.halts import ANY_PAUSE, paused_sql
 
 
 @dataclass(slots=True)
@@ -120,11 +120,12 @@ _SETTLE = text(
     """
 )
 
-# A replay's clock goes on when all is done; else somebody must be waiting for this, or for a ring.
+# A replay's clock goes on when all is done; else somebody must be waiting for this, or for a ring. Under a pause most
+# of what is due and not rung waits for its end: whoever ends it notifies, and the rest is found by the next poll.
 _NOTIFY = text(
     f"""
     SELECT pg_notify('{SETTLED_CHANNEL}', '')
-    WHERE EXISTS (SELECT FROM market_clock) OR {ANY_WAITING} OR {ANY_DUE}
+    WHERE EXISTS (SELECT FROM market_clock) OR {ANY_WAITING} OR ({ANY_PAUSE} IS NULL AND {ANY_DUE})
     """
 )
 

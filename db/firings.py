@@ -1,6 +1,6 @@
 """What is due and who fires it: due schedules under their row's lock, pieces of wide fan-outs under a claim."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,12 +13,15 @@ from db.fan_outs import LAST_ID
 _SET = """
     d.id, d.name, d.task_name, d.trigger, d.scope, d.condition, d.exchange, d.grace_seconds, d.catch_up, d.overlap,
     d.jitter_seconds, d.spread_seconds, d.useful_seconds, d.starts_at, d.ends_at, d.max_runs, d.runs, d.next_due_at,
-    d.firing_slot, d.firing_reason, d.cursor
+    d.held_until, d.firing_slot, d.firing_reason, d.cursor
 """
 _CLOCK = """
     (SELECT market_now()) AS market_now,
     coalesce((SELECT CASE WHEN speed > 0 THEN speed END FROM market_clock), 1) AS speed
 """
+
+# What cannot be fired is let alone for a while.
+_NOT_PUT_OFF = "(d.claim_until IS NULL OR d.claim_until < now())"
 
 # A scheduler that freezes with its rows locked is put out soon, and its rows are another's; a lost one at once.
 _SHORTLY = text("SELECT set_config('idle_in_transaction_session_timeout', :ms, true)")
@@ -27,12 +30,19 @@ _DUE = text(
     f"""
     SELECT {_SET}, {_CLOCK} FROM schedules d
     WHERE d.enabled AND d.firing_slot IS NULL AND d.next_due_at <= (SELECT market_now())
-      AND (d.claim_until IS NULL OR d.claim_until < now())
+      AND {_NOT_PUT_OFF}
     ORDER BY d.next_due_at, d.id LIMIT :most FOR UPDATE OF d SKIP LOCKED
     """
 )
+# Whoever puts off first says why; what was said is not said again.
 _PUT_OFF = text(
-    "UPDATE schedules SET claim_until = now() + make_interval(secs => :seconds) WHERE id = ANY(CAST(:ids AS bigint[]))"
+    """
+    UPDATE schedules d SET claim_until = now() + make_interval(secs => :seconds), fault = f.fault
+    FROM (SELECT u.id, left(u.fault, 512) AS fault, was.fault AS was
+          FROM unnest(CAST(:ids AS bigint[]), CAST(:faults AS text[])) AS u(id, fault)
+          JOIN schedules was ON was.id = u.id) f
+    WHERE d.id = f.id RETURNING d.id, f.was IS DISTINCT FROM f.fault AS is_new
+    """
 )
 # One statement ends what is complete and begins what is wide.
 _SETTLE = text(
@@ -42,7 +52,7 @@ _SETTLE = text(
         runs = d.runs + CASE WHEN s.cursor IS NULL THEN s.run ELSE 0 END,
         firing_slot = CASE WHEN s.cursor IS NOT NULL THEN s.slot END,
         firing_reason = CASE WHEN s.cursor IS NOT NULL THEN s.reason END,
-        cursor = coalesce(s.cursor, 0), claimed_by = :by, claim_until = NULL
+        cursor = coalesce(s.cursor, 0), claimed_by = :by, claim_until = NULL, fault = NULL
     FROM unnest(CAST(:ids AS bigint[]), CAST(:slots AS timestamptz[]), CAST(:nexts AS timestamptz[]),
                 CAST(:runs AS int[]), CAST(:cursors AS bigint[]), CAST(:reasons AS text[]))
          AS s(id, slot, next, run, cursor, reason)
@@ -62,7 +72,7 @@ _TAKE = text(
     f"""
     WITH wide AS MATERIALIZED (
         SELECT {_SET}, {_CLOCK} FROM schedules d
-        WHERE d.enabled AND d.firing_slot IS NOT NULL AND d.cursor < {LAST_ID}
+        WHERE d.enabled AND d.firing_slot IS NOT NULL AND d.cursor < {LAST_ID} AND {_NOT_PUT_OFF}
         ORDER BY d.firing_slot, d.id LIMIT 1 FOR UPDATE OF d),
     ends AS MATERIALIZED (
         SELECT n.seen, CASE WHEN n.seen < :chunk THEN {LAST_ID} ELSE n.last END AS until
@@ -85,7 +95,8 @@ _TAKE_OVER = text(
     f"""
     WITH piece AS (
         UPDATE schedule_pieces SET claimed_by = :by, claim_until = now() + make_interval(secs => :seconds)
-        WHERE id = (SELECT id FROM schedule_pieces WHERE claim_until < now() ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        WHERE id = (SELECT p.id FROM schedule_pieces p JOIN schedules d ON d.id = p.schedule_id
+                    WHERE p.claim_until < now() AND {_NOT_PUT_OFF} ORDER BY p.id LIMIT 1 FOR UPDATE OF p SKIP LOCKED)
         RETURNING id, schedule_id, slot, after, until)
     SELECT {_SET}, {_CLOCK}, piece.id AS piece_id, piece.after, piece.until
     FROM piece JOIN schedules d ON d.id = piece.schedule_id AND d.firing_slot = piece.slot
@@ -95,7 +106,7 @@ _DROP = text("DELETE FROM schedule_pieces WHERE id = :id AND claimed_by = :by RE
 _OVER = text(
     f"""
     SELECT {_SET}, {_CLOCK} FROM schedules d
-    WHERE d.firing_slot IS NOT NULL AND d.cursor = {LAST_ID}
+    WHERE d.firing_slot IS NOT NULL AND d.cursor = {LAST_ID} AND {_NOT_PUT_OFF}
       AND NOT EXISTS (SELECT FROM schedule_pieces p WHERE p.schedule_id = d.id AND p.slot = d.firing_slot)
     ORDER BY d.id FOR UPDATE OF d SKIP LOCKED
     """
@@ -141,9 +152,13 @@ class FiringRepository:
         await self.session.execute(_SHORTLY, {"ms": str(int(idle_seconds * 1000))})
         return (await self.session.execute(_DUE, {"most": most})).all()
 
-    async def put_off(self, schedule_ids: Sequence[int], seconds: float) -> None:
-        """Let schedules that cannot be fired alone for so many seconds of machine time."""
-        await self.session.execute(_PUT_OFF, {"ids": list(schedule_ids), "seconds": seconds})
+    async def put_off(self, faults: Mapping[int, str], seconds: float) -> set[int]:
+        """Let schedules that cannot be fired alone for so many seconds of machine time.
+
+        faults: why, in words, by their ids. Returns those of which nobody has said it yet.
+        """
+        values = {"ids": list(faults), "faults": list(faults.values()), "seconds": seconds}
+        return {row.id for row in await self.session.execute(_PUT_OFF, values) if row.is_new}
 
     async def settle(self, fired: Sequence[Fired]) -> None:
         """Plan the next slot of what is complete, and open to all schedulers what is wide."""

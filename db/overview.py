@@ -76,6 +76,8 @@ _SCHEDULERS = text(
     "WHERE stopped_at IS NULL AND seen_at > now() - interval '1 hour' ORDER BY name"
 )
 
+_FAULTS = text("SELECT name, fault FROM schedules WHERE enabled AND fault IS NOT NULL ORDER BY name LIMIT :most")
+
 _WORKERS = text(
     f"""
     SELECT name, queues, extract(epoch FROM lease_until - now())::float8 AS lease_seconds,
@@ -160,6 +162,10 @@ class OverviewRepository:
     async def schedulers(self) -> Rows:
         """Return the scheduler processes of the last hour, with the seconds since each was seen."""
         return await self._rows(_SCHEDULERS)
+
+    async def faults(self, most: int) -> Rows:
+        """Return the schedules that are on and could not be fired or planned when it was tried last, and why."""
+        return [dict(row) for row in (await self.session.execute(_FAULTS, {"most": most})).mappings()]
 
     async def workers(self) -> Rows:
         """Return the worker processes of the last hour, with what is left of each lease.

@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from db.schedule_edits import FiringError, Ground, ScheduleEditRepository, finite
-from db.schedules import ScheduleRow
+from db.schedule_edits import FiringError, Ground, ScheduleEditRepository
+from db.schedules import ScheduleRow, finite
 from db.subscriptions import Part
 from trading.calendar import exchange_day, exchange_time, ist
+from trading.errors import BadTrigger
 from trading.own_times import Turn, turn
 from trading.triggers import parse_trigger
 
@@ -135,14 +136,19 @@ class OwnTimeRepository:
         return Moved(row.id, row.account_id, old.id, day, fires)
 
     def _turn(self, ground: Ground, old: ScheduleRow, new: ScheduleRow, row: Any) -> Turn:
-        due = finite(old.next_due_at)
+        due, after = finite(old.next_due_at), parse_trigger(new.trigger)
+        try:
+            before = parse_trigger(old.trigger)
+        except BadTrigger:  # nobody knows when that would have been; the record knows whether it was
+            before = after
         return turn(
-            parse_trigger(old.trigger),
-            parse_trigger(new.trigger),
+            before,
+            after,
             ground.calendar,
             ground.now,
             fired=row.fired,
             overdue=due is not None and due <= ground.now,
+            held=new.held_until is not None and new.held_until > ground.now,
             daily_bars=ground.daily_bars,
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import MAXYEAR, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select, text
@@ -14,13 +14,13 @@ from db.claims import SETTLED_CHANNEL
 from db.clock import ClockRepository
 from db.fan_outs import LAST_ID
 from db.schedule_looks import ScheduleLookRepository
-from db.schedules import ScheduleRow, ScheduleVersionRow
-from trading.calendar import Calendar, exchange_day
+from db.schedules import ScheduleRow, ScheduleVersionRow, finite, planned_of
+from trading.calendar import Calendar
 from trading.definitions import COLUMNS, LONGEST_NAME, Definition, check, definition_of, read_definition
-from trading.errors import BadDefinition, BadTrigger, CalendarUncovered
+from trading.errors import BadDefinition, BadTrigger, CalendarMissing, CalendarUncovered
 from trading.firings import next_slot
-from trading.own_times import Turn, slots_of_day, turn
-from trading.triggers import parse_trigger
+from trading.own_times import Turn, day_ends, looked_from, turn, was_had
+from trading.triggers import Once, OnRequest, parse_trigger
 
 # Another task, scope or condition is another schedule.
 FIXED = ("name", "task_name", "scope", "condition", "exchange")
@@ -94,9 +94,14 @@ class ScheduleEditRepository:
         return Ground(await calendars.load(exchange), clock.now, daily_bars)
 
     async def ground_of(self, name: str) -> Ground:
-        """Return the ground of a schedule by its name; one that is not there stands on the usual exchange."""
+        """Return the ground of a schedule by its name.
+
+        One that is not there stands on the usual exchange, as one of an exchange without calendar: it can be ended.
+        """
         query = select(ScheduleRow.exchange).where(ScheduleRow.name == name)
-        return await self.ground((await self.session.execute(query)).scalar_one_or_none() or EXCHANGE)
+        exchange = (await self.session.execute(query)).scalar_one_or_none()
+        known = await CalendarRepository(self.session).exchanges()
+        return await self.ground(exchange if exchange in known else EXCHANGE)
 
     async def hold(self, name: str) -> ScheduleRow | None:
         """Return a schedule by its name, locked; None: there is none."""
@@ -116,15 +121,29 @@ class ScheduleEditRepository:
             raise BadDefinition("name", definition.name, "there is one of that name", f"{definition.name} 2"[:64])
         return await self._store(ground, definition, by, description)
 
+    async def same(self, columns: Mapping[str, Any]) -> Edited | None:
+        """Return a schedule that is what somebody wants to add; None: there is none of that name, or it is another.
+
+        Raises BadDefinition and BadTrigger.
+        """
+        wanted = read_definition(columns)
+        row = await self.hold(wanted.name)
+        if row is None or row.base_id is not None or _definition(row) != wanted:
+            return None
+        return Edited(row.id, row.name, row.version, finite(row.next_due_at), firing_slot=row.firing_slot)
+
     async def own_time(self, ground: Ground, base: ScheduleRow, trigger: str, by: str) -> ScheduleRow:
         """Return the schedule that fires as another one does at an own time; it is made if nobody had that time yet.
 
         base: held, so that of two who choose the same time at once the second finds what the first one made. Raises
         BadDefinition and BadTrigger.
         """
-        wanted = str(parse_trigger(trigger))
+        asked = parse_trigger(trigger)
+        wanted = str(asked)
         if wanted == base.trigger:
             return base
+        if isinstance(asked, Once | OnRequest):
+            raise BadDefinition("trigger", wanted, "an own time must come again by itself", "at 16:30")
         check(read_definition({**_columns(base), "trigger": wanted}), ground.calendar, ground.now)
         for own in await self.own_times(base.id):
             if own.trigger == wanted:
@@ -164,6 +183,8 @@ class ScheduleEditRepository:
         if not on and row.firing_slot is not None:
             row.cursor = LAST_ID
         at = finite(row.next_due_at)
+        if on and row.exchange != ground.calendar.exchange:
+            raise CalendarMissing(row.exchange)
         if on and (at is None or at <= ground.now):
             at = await self._plan(ground, row, ground.now)
         followed = 0
@@ -190,11 +211,13 @@ class ScheduleEditRepository:
         old = _definition(row)
         if after == old:
             return Edited(row.id, row.name, row.version, finite(row.next_due_at), firing_slot=row.firing_slot)
-        day = self._turn(ground, row, old, after) if old is not None and row.enabled else Turn()
+        day = self._turn(ground, row, old, after)
         changes = await self._write(row, after, by)
         at = await self._plan_changed(ground, row, day, changes)
         passed_on = 0
         for own in await self.own_times(row.id):
+            if _definition(own) is None:
+                continue  # whoever fires it says what is wrong; those who chose it may choose another
             wanted = read_definition({**_columns(own), **{name: getattr(row, name) for name in POLICIES}})
             passed_on += bool((await self._change(ground, own, wanted, by)).changes)
         await self._tell(by, "update", row, changes)
@@ -225,14 +248,19 @@ class ScheduleEditRepository:
         await self._keep_next(row, by)
         return {name: [old[name], new[name]] for name in new if old[name] != new[name]}
 
-    def _turn(self, ground: Ground, row: ScheduleRow, old: Definition, new: Definition) -> Turn:
-        due, is_daily = finite(row.next_due_at), ground.daily_bars
-        if old.trigger == new.trigger or due is None or due <= ground.now or row.firing_slot is not None:
+    def _turn(self, ground: Ground, row: ScheduleRow, old: Definition | None, new: Definition) -> Turn:
+        """Return what becomes of today, and keep that its slot was had, whatever the trigger is changed to later."""
+        now, calendar, is_daily = ground.now, ground.calendar, ground.daily_bars
+        before = old.trigger if old is not None else None
+        if before == new.trigger:
             return Turn()
-        today = exchange_day(ground.now)
-        # What is planned for a later day has had the slot of this one.
-        fired = bool(slots_of_day(old.trigger, ground.calendar, today, is_daily)) and exchange_day(due) > today
-        return turn(old.trigger, new.trigger, ground.calendar, ground.now, fired=fired, daily_bars=is_daily)
+        planned = planned_of(row)
+        fired = was_had(before, planned, calendar, now, is_daily)
+        if fired:
+            row.held_until = day_ends(now)
+        if before is None or (not fired and not (planned.enabled and planned.due is not None and planned.due > now)):
+            return Turn()
+        return turn(before, new.trigger, calendar, now, fired=fired, daily_bars=is_daily)
 
     async def _plan_changed(
         self, ground: Ground, row: ScheduleRow, day: Turn, changes: Mapping[str, list[Any]]
@@ -245,12 +273,14 @@ class ScheduleEditRepository:
         if day.joins is not None:
             await self._set_due(row, day.joins)
             return day.joins
-        return await self._plan(ground, row, day.held_until or ground.now)
+        return await self._plan(ground, row, ground.now)
 
     async def _plan(self, ground: Ground, row: ScheduleRow, after: datetime) -> datetime | None:
-        """Give a held row its first due time after a moment."""
+        """Give a held row its first due time after a moment, on a day whose slot was not had."""
+        definition = definition_of(row)
+        begins = looked_from(definition.trigger, ground.calendar, after, row.held_until, ground.daily_bars)
         try:
-            at = next_slot(definition_of(row), ground.calendar, after, ground.daily_bars, runs=row.runs)
+            at = next_slot(definition, ground.calendar, begins, ground.daily_bars, runs=row.runs)
         except CalendarUncovered:
             at = None
         await self._set_due(row, at)
@@ -268,6 +298,7 @@ class ScheduleEditRepository:
 
     async def _keep_next(self, row: ScheduleRow, by: str) -> None:
         row.version, row.updated_by = row.version + 1, by
+        row.fault = row.claim_until = None  # it is looked at again at once
         await self._keep(row, by)
 
     async def _keep(self, row: ScheduleRow, by: str) -> None:
@@ -291,11 +322,6 @@ class ScheduleEditRepository:
             by, action, "schedule", row.id, changes={**changes, "version": row.version, "name": row.name}
         )
         await self.session.execute(_NOTIFY)
-
-
-def finite(moment: datetime | None) -> datetime | None:
-    """Return a moment of a row; None for infinity, which Python reads as its last one."""
-    return None if moment is None or moment.year == MAXYEAR else moment
 
 
 def _columns(row: ScheduleRow) -> dict[str, Any]:

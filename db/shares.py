@@ -11,10 +11,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import Bell
-from db.halts import paused_sql
+from db.halts import may_begin_sql
 
 # What a halt keeps from beginning has no turn: others of its user pass it.
-_MAY_BEGIN = f"NOT {paused_sql('e')}"
+_MAY_BEGIN = may_begin_sql("e")
 _BELL = "e.task_name, e.queue, e.scheduled_for, e.id, e.generation"
 
 _BACKLOG = text(

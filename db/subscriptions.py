@@ -57,7 +57,11 @@ _EVERYONE = text(
     INSERT INTO schedule_subscriptions (schedule_id, user_id, account_id, enabled)
     SELECT d.id, a.user_id, a.id, coalesce(CAST(c.task_schedule ->> d.task_name AS bool), true)
     FROM schedules d CROSS JOIN broker_accounts a LEFT JOIN user_trading_config c ON c.user_id = a.user_id
-    WHERE d.id = :schedule_id AND a.id > :after AND a.id <= :after + :chunk ON CONFLICT DO NOTHING
+    WHERE d.id = :schedule_id AND a.id > :after AND a.id <= :after + :chunk
+      -- Who has an own time of it has that alone.
+      AND NOT EXISTS (SELECT FROM schedule_subscriptions s
+                      WHERE s.user_id = a.user_id AND s.account_id = a.id AND s.base_id = d.id)
+    ON CONFLICT DO NOTHING
     """
 )
 _TASKS_OF = text(

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.claims import bell_keys
 from db.executions import ANY_DUE, ANY_RETRYING, ANY_RUNG, ANY_WAITING, Bell
-from db.halts import paused_sql
+from db.halts import may_begin_sql, paused_sql
 from db.needs import MET, NEEDS
 
 _NOW = "(SELECT market_now())"
@@ -98,25 +98,26 @@ _SYNC = text(
 # beginning holds no replay up: the clock goes on to the halt's end.
 _ANY_TO_BEGIN = f"""
     (SELECT true FROM service_task_execution e
-     WHERE e.is_ringable AND e.scheduled_for <= {_NOW} AND NOT {paused_sql("e")}
+     WHERE e.is_ringable AND e.scheduled_for <= {_NOW} AND {may_begin_sql("e")}
      ORDER BY e.user_id, e.queue, e.id LIMIT 1) IS NOT NULL
 """
 _ANY_UNFINISHED = f"({ANY_RUNG} OR {ANY_RETRYING} OR {ANY_DUE})"
 _BUSY = f"({ANY_RUNG} OR {ANY_RETRYING} OR {_ANY_TO_BEGIN})"
 _IS_BUSY = text(
     f"""
-    SELECT {_BUSY} OR EXISTS (SELECT FROM schedules WHERE enabled
+    SELECT {_BUSY} OR EXISTS (SELECT FROM schedules WHERE enabled AND fault IS NULL
                    AND (firing_slot IS NOT NULL OR next_due_at IS NULL OR next_due_at <= {_NOW}))
     """
 )
 
+_NOT_PUT_OFF = "(claim_until IS NULL OR claim_until < now())"
 # What a scheduler needs to know before it does anything: most wake-ups end here.
 _OUTLOOK = text(
     f"""
     SELECT c.at IS NOT NULL AND c.speed IS NULL AS replay,
-        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL) AS unplanned,
-        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at <= {_NOW}) AS due,
-        EXISTS (SELECT FROM schedules WHERE enabled AND firing_slot IS NOT NULL) AS wide,
+        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at IS NULL AND {_NOT_PUT_OFF}) AS unplanned,
+        EXISTS (SELECT FROM schedules WHERE enabled AND next_due_at <= {_NOW} AND {_NOT_PUT_OFF}) AS due,
+        EXISTS (SELECT FROM schedules WHERE enabled AND firing_slot IS NOT NULL AND {_NOT_PUT_OFF}) AS wide,
         {ANY_WAITING} AS waiting, {ANY_DUE} AS unrung,
         -- Only a replay must know it exactly: all that a halt keeps from beginning may be looked at for it.
         CASE WHEN c.at IS NOT NULL AND c.speed IS NULL THEN {_BUSY} ELSE {_ANY_UNFINISHED} END AS busy,

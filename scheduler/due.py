@@ -13,11 +13,10 @@ from db.firings import Fired, FiringRepository
 from db.schedules import ScheduleRepository
 from db.transaction import Database
 from scheduler.calendars import Calendars
-from scheduler.pieces import CLAIM_SECONDS, Pieces
+from scheduler.pieces import Pieces
+from scheduler.putting_off import REFUSALS, RefusedError, put_off
 from scheduler.ringer import Ringer
-from scheduler.slots import MISSED_RECORDED, Choice, choose, following, planned
-from trading.definitions import definition_of
-from trading.errors import TradingError
+from scheduler.slots import MISSED_RECORDED, UNUSABLE, Choice, choose, following, planned, usable
 from trading.firings import next_slot
 
 __all__ = ["MISSED_RECORDED", "Due"]
@@ -52,15 +51,16 @@ class Due:
             if not rows:
                 return
             now = await schedules.market_now()
+            bad: dict[int, tuple[Any, Exception]] = {}
             for row in rows:
                 try:
                     calendar = self.calendars.of(row.exchange)
-                    first = next_slot(definition_of(row), calendar, now, daily_bars, runs=row.runs)
-                except TradingError:
-                    log.exception("schedule_failed", task=row.task_name, schedule_id=row.id)
-                    await FiringRepository(session, self.name).put_off([row.id], CLAIM_SECONDS)
+                    first = next_slot(usable(row), calendar, now, daily_bars, runs=row.runs)
+                except UNUSABLE as error:
+                    bad[row.id] = row, error
                 else:
                     await schedules.plan(row.id, first)
+            await put_off(FiringRepository(session, self.name), bad)
 
     async def fire(self, daily_bars: bool, *, is_wide: bool = True) -> int:
         """Fire due schedules, some hundred at most, and take part in wide fan-outs. Returns how much was done.
@@ -75,50 +75,85 @@ class Due:
 
     async def _fire_small(self, daily_bars: bool) -> tuple[int, int]:
         """Fire schedules under their rows' locks. Returns how many slots are complete, and how many are wide."""
+        try:
+            return await self._fire_some(daily_bars, AT_ONCE)
+        except RefusedError as refused:
+            return await self._fire_each(daily_bars, len(refused.rows))
+
+    async def _fire_each(self, daily_bars: bool, most: int) -> tuple[int, int]:
+        """Fire schedules one by one, because the database refuses the rows of one of them: that one is put off."""
+        done = wide = 0
+        for _ in range(most):
+            try:
+                some = await self._fire_some(daily_bars, 1)
+            except RefusedError as refused:
+                async with self.database.transaction(None) as session:
+                    firings = FiringRepository(session, self.name)
+                    await put_off(firings, {row.id: (row, refused.cause) for row in refused.rows})
+            else:
+                done, wide = done + some[0], wide + some[1]
+        return done, wide
+
+    async def _fire_some(self, daily_bars: bool, most: int) -> tuple[int, int]:
+        """Fire so many schedules at most. Raises RefusedError."""
         async with self.database.transaction(None) as session:
             firings = FiringRepository(session, self.name)
             await self.calendars.hold(session)
-            rows = await firings.due(AT_ONCE, IDLE_SECONDS)
-            if not rows:
+            choices, slots = await self._choose(firings, daily_bars, most)
+            if not choices:
                 return 0, 0
-            choices = await self._choose(firings, rows, daily_bars)
-            slots = [self._planned(row, one) for row, one in choices if one.recorded]
-            chunks = await FanOutRepository(session, self.share).make(slots, FIRST) if slots else []
+            try:
+                chunks = await FanOutRepository(session, self.share).make(slots, FIRST) if slots else []
+            except REFUSALS as error:
+                raise RefusedError([row for row, _ in choices], error) from error
             cursors = {chunk.slot.schedule_id: chunk.cursor for chunk in chunks if not chunk.last}
             await firings.settle([_fired(row, one, cursors.get(row.id)) for row, one in choices])
-        await self.ringer.ring_chunks(chunks, rows[0].market_now, rows[0].speed)
+        clock, _ = choices[0]
+        await self.ringer.ring_chunks(chunks, clock.market_now, clock.speed)
         _tell(choices, chunks, cursors)
         return len(choices) - len(cursors), len(cursors)
 
     async def _choose(
-        self, firings: FiringRepository, rows: Sequence[Any], daily_bars: bool
-    ) -> list[tuple[Any, Choice]]:
-        """Return what to do with rows. One that cannot be read is let alone for a while; the others go on."""
-        chosen, bad = [], []
-        for row in rows:
-            try:
-                chosen.append((row, choose(row, self.calendars.of(row.exchange), daily_bars)))
-            except TradingError:
-                log.exception("schedule_failed", task=row.task_name, schedule_id=row.id, slot=str(row.next_due_at))
-                bad.append(row.id)
-        if bad:
-            await firings.put_off(bad, CLAIM_SECONDS)
-        return chosen
+        self, firings: FiringRepository, daily_bars: bool, most: int
+    ) -> tuple[list[tuple[Any, Choice]], list[Slot]]:
+        """Return what to do with rows that are due, and the slots to make. What cannot be fired is put off.
 
-    def _planned(self, row: Any, choice: Choice) -> Slot:
-        return planned(row, choice.slot, self.calendars.of(row.exchange), choice.reason)
+        However many of those there are, those behind them are looked at.
+        """
+        chosen: list[tuple[Any, Choice]] = []
+        slots: list[Slot] = []
+        while not chosen and (rows := await firings.due(most, IDLE_SECONDS)):
+            bad: dict[int, tuple[Any, Exception]] = {}
+            for row in rows:
+                try:
+                    calendar = self.calendars.of(row.exchange)
+                    choice = choose(row, calendar, daily_bars)
+                    made = [planned(row, choice.slot, calendar, choice.reason)] if choice.recorded else []
+                except UNUSABLE as error:
+                    bad[row.id] = row, error
+                else:
+                    chosen.append((row, choice))
+                    slots += made
+            await put_off(firings, bad)
+        return chosen, slots
 
     async def _finish(self, daily_bars: bool) -> int:
         """End the fan-outs that have come to their end. Returns how many."""
         async with self.database.transaction(None) as session:
             firings = FiringRepository(session, self.name)
             await self.calendars.hold(session)
-            over = await firings.over()
-            ended = [self._ended(row, daily_bars) for row in over]
-            await firings.settle(ended)
-        for row in over:
+            ended: list[tuple[Any, Fired]] = []
+            bad: dict[int, tuple[Any, Exception]] = {}
+            for row in await firings.over():
+                try:
+                    ended.append((row, self._ended(row, daily_bars)))
+                except UNUSABLE as error:
+                    bad[row.id] = row, error
+            await firings.settle([one for _, one in ended])
+            await put_off(firings, bad)
+        for row, _ in ended:
             log.info("slot_fired", task=row.task_name, slot=row.firing_slot.isoformat(), schedule_id=row.id)
-        return len(over)
+        return len(ended)
 
     def _ended(self, row: Any, daily_bars: bool) -> Fired:
         after = following(row, self.calendars.of(row.exchange), daily_bars)

@@ -19,7 +19,7 @@ class Columns:
         """Return a text that is not empty."""
         value = self._values.get(field, default)
         if not isinstance(value, str) or not value:
-            raise BadDefinition(field, value, "it must be a text", example)
+            raise BadDefinition(field, value, "it must be a text that is not empty", example)
         return value
 
     def text_or_none(self, field: str, example: str) -> str | None:

@@ -116,6 +116,8 @@ def upgrade() -> None:
     op.add_column("schedules", sa.Column("base_id", sa.BigInteger(), nullable=True))
     op.add_column("schedules", sa.Column("version", sa.Integer(), server_default="1", nullable=False))
     op.add_column("schedules", sa.Column("firing_reason", sa.String(length=512), nullable=True))
+    op.add_column("schedules", sa.Column("held_until", sa.DateTime(timezone=True), nullable=True))
+    op.add_column("schedules", sa.Column("fault", sa.String(length=512), nullable=True))
     op.create_index(op.f("ix_schedules_next_due_at"), "schedules", ["next_due_at"], unique=False)
     op.create_index(
         op.f("ix_schedules_firing_slot"),
@@ -149,6 +151,8 @@ def downgrade() -> None:
     op.drop_constraint(op.f("fk_schedules_base_id_schedules"), "schedules", type_="foreignkey")
     op.drop_index(op.f("ix_schedules_firing_slot"), table_name="schedules")
     op.drop_index(op.f("ix_schedules_next_due_at"), table_name="schedules")
+    op.drop_column("schedules", "fault")
+    op.drop_column("schedules", "held_until")
     op.drop_column("schedules", "firing_reason")
     op.drop_column("schedules", "version")
     op.drop_column("schedules", "base_id")

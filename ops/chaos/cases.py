@@ -8,6 +8,7 @@ from random import Random
 from ops.chaos.acting import ACTING_STATE
 from ops.chaos.faults import FAULTS, Fault
 from ops.chaos.further_faults import FURTHER_FAULTS
+from ops.chaos.halting import HALTINGS
 from ops.chaos.halves import HALVES
 from ops.chaos.house import Street
 from ops.chaos.play import Result, play, staged
@@ -42,7 +43,9 @@ def every_case() -> list[Case]:
     """Return all cases: the matrix first."""
     pairs = [(fault, state) for fault in FAULTS for state in ALL_STATES]
     pairs += [(fault, state) for fault, states in FURTHER_FAULTS for state in states]
-    return [_of(fault, state) for fault, state in pairs] + [_single(one) for one in (*HALVES, *RACES, *SINGLES)]
+    return [_of(fault, state) for fault, state in pairs] + [
+        _single(one) for one in (*HALVES, *RACES, *HALTINGS, *SINGLES)
+    ]
 
 
 def chosen(patterns: Sequence[str]) -> list[Case]:

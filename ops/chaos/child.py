@@ -11,13 +11,16 @@ def main() -> int:
     leave_out()
     from dataclasses import replace
 
+    from ops.chaos.ordering import note_orders
     from ops.chaos.plans import BACKOFF_SECONDS, MOST_ATTEMPTS, TASKS_USED
     from ops.chaos.step import chaos_step
     from worker import actors, child
     from worker.messages import TASKS
 
+    note_orders()
     for name in TASKS_USED:
         actors.STEPS[name] = chaos_step
+    for name in (*TASKS_USED, "submit", "order_sync"):
         TASKS[name] = replace(TASKS[name], attempts=MOST_ATTEMPTS, backoff_seconds=BACKOFF_SECONDS)
     return child.main()
 

@@ -1,10 +1,10 @@
 """What the suite adds to its database: effects with a unique key, a record of every change, and gates to hold one up.
 
 A change of an execution passes a gate inside its own statement: whoever holds the gate's advisory lock exclusively
-stops claims, settles or an operator's action in their middle, and nothing of the product knows.
+stops claims, settles, orders on their way or an operator's action in their middle, and nothing of the product knows.
 """
 
-CLAIMING, SETTLING, ACTING = 1, 2, 3
+CLAIMING, SETTLING, ACTING, SENDING = 1, 2, 3, 4
 """Keys of the advisory locks, one a gate."""
 
 COMMAND = "muhurat command"
@@ -30,6 +30,13 @@ CREATE TABLE chaos_changes (
     at timestamptz NOT NULL DEFAULT clock_timestamp(), id bigint NOT NULL, was text NOT NULL, became text NOT NULL,
     was_generation int NOT NULL, generation int NOT NULL, due timestamptz,
     application text NOT NULL DEFAULT current_setting('application_name'));
+-- What became of orders, and when a halt was set. An effect and a halt keep each other out, and both stand here while
+-- they do: so their times are in the order of their commits.
+CREATE TABLE chaos_orders (
+    order_id bigint NOT NULL, became text NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
+CREATE TABLE chaos_halts (halt_id bigint PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp());
+-- What a broker was asked to place, committed before it was asked.
+CREATE TABLE chaos_sends (order_id bigint NOT NULL, at timestamptz NOT NULL DEFAULT clock_timestamp());
 CREATE INDEX ON chaos_begins (execution_id);
 CREATE INDEX ON chaos_passes (execution_id);
 CREATE INDEX ON chaos_effects (execution_id);
@@ -60,6 +67,23 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+CREATE FUNCTION chaos_order() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO chaos_orders (order_id, became) VALUES (NEW.id, NEW.status);
+    IF NEW.status = 'sending' THEN
+        PERFORM pg_advisory_xact_lock_shared(:sending);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION chaos_halt() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO chaos_halts (halt_id) VALUES (NEW.id);
+    RETURN NULL;
+END $$;
+CREATE TRIGGER chaos_plan AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION chaos_order();
+CREATE TRIGGER chaos_order AFTER UPDATE ON orders FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status)
+EXECUTE FUNCTION chaos_order();
+CREATE TRIGGER chaos_halt AFTER INSERT ON halts FOR EACH ROW EXECUTE FUNCTION chaos_halt();
 CREATE TRIGGER chaos_accept AFTER INSERT ON service_task_execution FOR EACH ROW EXECUTE FUNCTION chaos_accept();
 CREATE TRIGGER chaos_change AFTER UPDATE ON service_task_execution FOR EACH ROW
 WHEN (OLD.status IS DISTINCT FROM NEW.status OR OLD.generation IS DISTINCT FROM NEW.generation
@@ -72,7 +96,8 @@ QUIET = "UPDATE schedules SET enabled = false"
 
 EMPTY = (
     "TRUNCATE service_task_execution, execution_attempts, error_logs, service_logs, audit_logs, "
-    "chaos_begins, chaos_passes, chaos_effects, chaos_doubles, chaos_accepted, chaos_changes"
+    "chaos_begins, chaos_passes, chaos_effects, chaos_doubles, chaos_accepted, chaos_changes, "
+    "chaos_orders, chaos_halts, chaos_sends, halts, orders, paper_books, paper_orders CASCADE"
 )
 EMPTY_HOUSE = "TRUNCATE worker_processes"
 
@@ -82,7 +107,7 @@ HELD_UP = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid =
 
 def script() -> str:
     """Return every statement that makes a database the suite's."""
-    keys = {"acting": ACTING, "claiming": CLAIMING, "settling": SETTLING, "command": COMMAND}
+    keys = {"acting": ACTING, "claiming": CLAIMING, "settling": SETTLING, "sending": SENDING, "command": COMMAND}
     triggers = TRIGGERS
     for name, key in keys.items():
         triggers = triggers.replace(f":{name}", str(key))

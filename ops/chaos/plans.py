@@ -10,10 +10,11 @@ BACKOFF_SECONDS = 3.0
 MOST_ATTEMPTS = 6
 
 OK, INSIDE, SLOW, RETRY, FAIL, POISON, KILL = "ok", "inside", "slow", "retry", "fail", "poison", "kill"
+ORDER = "order"
 """Waits at the gate and ends well · holds its transaction open there · takes a while · is away at its first attempt ·
-fails, unless it is done again · has an outcome that Postgres refuses · kills its worker."""
+fails, unless it is done again · has an outcome that Postgres refuses · kills its worker · plans an order."""
 
-ENDS = dict.fromkeys((OK, INSIDE, SLOW, RETRY), "success") | dict.fromkeys((FAIL, POISON, KILL), "failed")
+ENDS = dict.fromkeys((OK, INSIDE, SLOW, RETRY, ORDER), "success") | dict.fromkeys((FAIL, POISON, KILL), "failed")
 """How each must end."""
 
 _PARTS = 3

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db import invariants
 from db.engine import make_engine
 from db.transaction import Database
-from ops.chaos.plans import ENDS, plan_of
+from ops.chaos.plans import ENDS, TASKS_USED, plan_of
 from ops.chaos.scene import Scene
 from ops.chaos.watch import Watched
 
@@ -31,7 +31,8 @@ GROUP BY execution_id, generation HAVING count(*) > 1
 """
 _NO_EFFECT = """
 SELECT e.id FROM service_task_execution e
-WHERE e.status = 'success' AND NOT EXISTS (SELECT FROM chaos_effects f WHERE f.execution_id = e.id)
+WHERE e.status = 'success' AND e.task_name = ANY($1::text[])
+  AND NOT EXISTS (SELECT FROM chaos_effects f WHERE f.execution_id = e.id)
 """
 # A poisonous outcome is refused when its effect is made already.
 _UNWANTED = """
@@ -131,7 +132,8 @@ async def _effects_once(scene: Scene, _: Watched) -> Held:
     }
     violations: list[str] = []
     for said, query in looks.items():
-        violations += _named(said, [" ".join(map(str, row)) for row in await eye.rows(query)])
+        values = (list(TASKS_USED),) if "$1" in query else ()
+        violations += _named(said, [" ".join(map(str, row)) for row in await eye.rows(query, *values)])
     return Held(counted, violations)
 
 
@@ -170,6 +172,24 @@ async def _actions_once(scene: Scene, _: Watched) -> Held:
     return Held({"requeued": requeued}, _named("a dead letter not requeued once", wrong))
 
 
+async def _halts_hold(scene: Scene, _: Watched) -> Held:
+    looks = {
+        "after the halt": "SELECT o.order_id, o.became FROM chaos_orders o, chaos_halts h "
+        "WHERE o.at > h.at AND o.became IN ('planned', 'sending')",
+        "asked of a broker without being sent": "SELECT s.order_id FROM chaos_sends s WHERE NOT EXISTS "
+        "(SELECT FROM chaos_orders o WHERE o.order_id = s.order_id AND o.became = 'sending' AND o.at <= s.at)",
+        "asked of a broker twice": "SELECT order_id FROM chaos_sends GROUP BY order_id HAVING count(*) > 1",
+        "left without an end": "SELECT id, status FROM orders WHERE status IN ('planned', 'sending')",
+    }
+    violations: list[str] = []
+    for said, query in looks.items():
+        violations += _named(said, [" ".join(map(str, row)) for row in await scene.eye.rows(query)])
+    counts = {"halts": "chaos_halts", "orders": "orders", "sent": "chaos_sends"}
+    counted = {name: int(await scene.eye.one(f"SELECT count(*) FROM {table}")) for name, table in counts.items()}  # noqa: S608
+    counted["stopped"] = int(await scene.eye.one("SELECT count(*) FROM orders WHERE reason LIKE 'KILL_SWITCH%'"))
+    return Held(counted, violations)
+
+
 PROMISES = (
     Promise("one_final_state", "every accepted execution is in exactly one final state, and stays", _one_final_state),
     Promise("ends_as_it_must", "every execution ends as its step would have it", _ends_as_it_must),
@@ -177,6 +197,7 @@ PROMISES = (
     Promise("retries_on_time", "no retry is later than due + 30 s", _retries_on_time),
     Promise("running_is_leased", "nothing is running without a live lease for 30 s", _running_is_leased),
     Promise("actions_once", "what an operator requeues is made once", _actions_once),
+    Promise("halts_hold", "no order is planned or sent after a halt of it was committed", _halts_hold),
     Promise("record_is_whole", "the invariants of the record hold", _record_is_whole),
 )
 

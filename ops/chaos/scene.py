@@ -19,7 +19,7 @@ from worker.bells.keys import messages_key, ready_key, waiting_messages_key
 # Every third one is everybody's; the others' users have more than may be rung at once.
 _INSERT = """
 INSERT INTO service_task_execution (scheduled_for, task_name, user_id, subject, queue, status, as_of)
-SELECT now(), f.task, f.user_id, f.subject, f.queue, 'queued', now()
+SELECT market_now(), f.task, f.user_id, f.subject, f.queue, 'queued', market_now()
 FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) AS f(task, user_id, subject, queue)
 """
 
@@ -46,10 +46,13 @@ class Scene:
     ends: dict[int, str] = field(default_factory=dict)
     _holding: asyncpg.Connection | None = None
 
-    async def accept(self, plans: Sequence[Plan], *, shared: bool = False) -> None:
-        """Commit executions; a scheduler rings them. shared: none has a user, so that no share limits them."""
+    async def accept(self, plans: Sequence[Plan], *, shared: bool = False, owned: bool = False) -> None:
+        """Commit executions; a scheduler rings them.
+
+        shared: none has a user, so that no share limits them. owned: each has one.
+        """
         owners = self.ground.users
-        users = [None if shared or plan.number % 3 == 0 else owners[plan.number % 2] for plan in plans]
+        users = [None if shared or (plan.number % 3 == 0 and not owned) else owners[plan.number % 2] for plan in plans]
         subjects = [plan.subject for plan in plans]
         tasks = [plan.task for plan in plans]
         await self.eye.rows(_INSERT, tasks, users, subjects, [TASKS_USED[task] for task in tasks])

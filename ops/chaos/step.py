@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.executions import Execution, ServiceTaskRepository
-from ops.chaos.plans import FAIL, INSIDE, KILL, POISON, RETRY, SLOW, Plan, plan_of
+from ops.chaos.ordering import plan_order
+from ops.chaos.plans import FAIL, INSIDE, KILL, ORDER, POISON, RETRY, SLOW, Plan, plan_of
 from worker.outcome import Outcome, Refuse, Retry, done
 from worker.resources import Resources
 
@@ -62,20 +63,26 @@ async def _has_failed(resources: Resources, execution: Execution) -> bool:
 async def _work(resources: Resources, execution: Execution, plan: Plan) -> None:
     if plan.word != INSIDE:
         async with resources.database.transaction(None) as session:
-            await _effect(session, execution)
+            if await _effect(session, execution) and plan.word == ORDER:
+                await plan_order(session, resources, execution, plan.number)
         return
     async with _INSIDE, resources.database.transaction(None) as session:
         await _effect(session, execution)
         await _opened()
 
 
-async def _effect(session: AsyncSession, execution: Execution) -> None:
-    """Make the effect under the fence. One that an earlier attempt committed before it was lost is not made again."""
+async def _effect(session: AsyncSession, execution: Execution) -> bool:
+    """Make the effect under the fence. One that an earlier attempt committed before it was lost is not made again.
+
+    Returns whether it was made.
+    """
     await ServiceTaskRepository(session).fence(execution)
     await session.execute(_PASS, {"id": execution.id, "generation": execution.generation})
     key = {"key": _key(execution)}
-    if (await session.execute(_SEEN, key)).scalar_one_or_none() is None:
+    is_new = (await session.execute(_SEEN, key)).scalar_one_or_none() is None
+    if is_new:
         await session.execute(_EFFECT, {**key, "id": execution.id, "generation": execution.generation})
+    return is_new
 
 
 def _key(execution: Execution) -> str:

@@ -62,7 +62,8 @@ def explain(error: BaseException) -> tuple[str, int] | None:
 
 def _explain(error: BaseException) -> tuple[str, int] | None:
     if isinstance(error, TyperException):
-        return f"{error.format_message().rstrip('.')}. Try '{_command_of(error)} --help'.", BAD_INPUT
+        said = error.format_message().rstrip(".") or "it was given nothing to do"
+        return f"{said}. Try '{_command_of(error)} --help'.", BAD_INPUT
     if isinstance(error, SettingsError):
         return str(error), BAD_INPUT
     if isinstance(error, _BAD_INPUT_KINDS):

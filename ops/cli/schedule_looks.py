@@ -11,15 +11,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import CalendarRepository
 from db.clock import ClockRepository
-from db.schedule_edits import ScheduleEditRepository, finite
+from db.schedule_edits import ScheduleEditRepository
 from db.schedule_looks import ScheduleLookRepository
-from db.schedules import ScheduleRow
+from db.schedules import ScheduleRow, finite
 from ops.cli.reach import reading
 from ops.cli.schedule_work import no_schedule, said_moment
-from ops.cli.tables import age, print_facts, print_json, print_rows
+from ops.cli.tables import age, console, print_facts, print_json, print_rows
+from scheduler.slots import UNUSABLE, said, usable
 from trading.calendar import Calendar
 from trading.definitions import COLUMNS, Definition, definition_of
-from trading.errors import BadDefinition, BadTrigger, CalendarUncovered
+from trading.errors import CalendarMissing, CalendarUncovered
 from trading.firings import firings
 
 NEXT = 5
@@ -57,8 +58,25 @@ def definition_or_none(row: ScheduleRow) -> Definition | None:
     """Return a row's definition; None for one that cannot be read."""
     try:
         return definition_of(row)
-    except (BadTrigger, BadDefinition):
+    except UNUSABLE:
         return None
+
+
+def fault_of(row: ScheduleRow, ground: Ground) -> str | None:
+    """Return in words why a schedule cannot be fired; None: nothing is known against it."""
+    try:
+        usable(row)
+    except UNUSABLE as error:
+        return said(error)
+    return row.fault if row.exchange in ground.calendars else str(CalendarMissing(row.exchange))
+
+
+def cannot_fire(name: str, fault: str) -> str:
+    """Return the sentence that tells of a schedule that cannot be fired, and what to do."""
+    return (
+        f"{name} cannot fire: {fault}. The others fire; mend it by `muhurat schedules edit`, or "
+        f"`muhurat schedules disable '{name}'`"
+    )
 
 
 def held_span(row: ScheduleRow, now: datetime) -> tuple[datetime, datetime] | None:
@@ -120,6 +138,7 @@ def list_all(task: str | None, *, as_json: bool) -> None:
         "on",
     )
     print_rows("Schedules (times in IST)", [_line(one) for one in found], columns=columns, empty="`muhurat migrate`")
+    _print_faults(found)
 
 
 def show_one(name: str, *, as_json: bool) -> None:
@@ -153,6 +172,7 @@ def show_one(name: str, *, as_json: bool) -> None:
     print_facts(f"{name} (times in IST)", {**facts, "description": found["description"], "version": found["version"],
                                            "own_time_of": found["own_time_of"], "changed_by": found["changed_by"],
                                            "firing_slot": found["firing_slot"]})  # fmt: skip
+    _print_faults([found])
     if found["subscribers"] is not None:
         print_facts("Accounts", found["subscribers"])
     slots = [{"slot": slot, "in": age((slot - found["market_now"]).total_seconds())} for slot in found["next"]]
@@ -223,7 +243,15 @@ def _facts(row: ScheduleRow, ground: Ground, counts: Mapping[int, int]) -> dict[
         "last_slot": last,
         "subscribers": counts.get(row.id, 0) if row.scope == "account" else None,
         "unreadable": definition is None,
+        "fault": fault_of(row, ground),
     }
+
+
+def _print_faults(found: Sequence[Mapping[str, Any]]) -> None:
+    for one in found:
+        if one["fault"] is not None and one["enabled"]:
+            line = cannot_fire(one["name"], one["fault"])
+            console().print(line, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _line(found: Mapping[str, Any]) -> dict[str, Any]:

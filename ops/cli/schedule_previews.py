@@ -19,7 +19,16 @@ from db.subscriptions import SubscriptionRepository
 from db.transaction import Database
 from ops.cli import schedule_options as s
 from ops.cli.reach import with_database
-from ops.cli.schedule_looks import FAR, Ground, definition_or_none, find, ground_of, held_span
+from ops.cli.schedule_looks import (
+    FAR,
+    Ground,
+    cannot_fire,
+    definition_or_none,
+    fault_of,
+    find,
+    ground_of,
+    held_span,
+)
 from ops.cli.status import user_named
 from ops.cli.tables import console, print_json, print_rows, said
 from ops.schedules.closed import Silence, silences
@@ -72,7 +81,7 @@ async def _scene(database: Database, user: str | None, schedule: str | None) -> 
     async with database.reading(user_id) as session:
         ground, calendars = await ground_of(session), CalendarRepository(session)
         rows = [await find(session, schedule)] if schedule is not None else await ScheduleLookRepository(session).all()
-        watched, standing = await _watched(session, rows, user_id, ground.now)
+        watched, standing = await _watched(session, rows, user_id, ground)
         named: dict[str, dict[date, str]] = {}
         for name, one in ground.calendars.items():
             days = await calendars.days(one.first, one.last, name)
@@ -81,7 +90,7 @@ async def _scene(database: Database, user: str | None, schedule: str | None) -> 
 
 
 async def _watched(
-    session: AsyncSession, rows: Sequence[ScheduleRow], user_id: int | None, now: datetime
+    session: AsyncSession, rows: Sequence[ScheduleRow], user_id: int | None, ground: Ground
 ) -> tuple[dict[str, list[Watched]], list[str]]:
     """Return what is watched by exchange, and what stands against it now in words."""
     halts = [_halting(halt) for halt in await ScheduleLookRepository(session).halts(user_id)]
@@ -90,18 +99,20 @@ async def _watched(
     standing += [halt.said for halt in halts]
     found: dict[str, list[Watched]] = {}
     for row in rows:
-        definition = definition_or_none(row)
-        if definition is None:
-            standing.append(f"schedule {row.name!r}: its trigger {row.trigger!r} cannot be read")
-        elif user_id is None:
+        definition, fault = definition_or_none(row), fault_of(row, ground)
+        if fault is not None and row.enabled:
+            standing.append(f"schedule {cannot_fire(row.name, fault)}")
+        if definition is None or row.exchange not in ground.calendars:
+            continue
+        if user_id is None:
             if row.enabled or len(rows) == 1:
                 found.setdefault(row.exchange, []).append(
-                    Watched(definition, row.runs, row.enabled, halts=halts, held=held_span(row, now))
+                    Watched(definition, row.runs, row.enabled, halts=halts, held=held_span(row, ground.now))
                 )
         elif row.id in parts:
             passes = lives if row.task_name == "order_sync" else frozenset[int]()
             mine = tuple(parts[row.id])
-            one = Watched(definition, row.runs, row.enabled, mine, stopped, passes, halts, held_span(row, now))
+            one = Watched(definition, row.runs, row.enabled, mine, stopped, passes, halts, held_span(row, ground.now))
             found.setdefault(row.exchange, []).append(one)
     return found, standing
 

@@ -20,8 +20,8 @@ from ops.cli.schedule_work import said_moment
 from ops.cli.status import user_named
 from ops.cli.tables import print_json
 from ops.schedules.requests import Wish, wish
+from scheduler.slots import usable
 from trading.calendar import exchange_day, ist
-from trading.definitions import definition_of
 from worker.messages import TASKS
 
 # Executions of one transaction: it is over in some tens of ms, and nobody waits for its rows for longer.
@@ -57,7 +57,7 @@ async def _make(database: Database, name: str, user: str | None, actor: str) -> 
         user_id = await user_named(LookupRepository(session), user) if user is not None else None
         if user_id is not None and row.scope == "shared":
             raise typer.BadParameter(f"{name!r} is for nobody in particular: leave --user out")
-        wanted = wish(definition_of(row), calendar_of(ground, row), ground.now, ground.daily_bars)
+        wanted = wish(usable(row), calendar_of(ground, row), ground.now, ground.daily_bars)
         runs = ManualRunRepository(session)
         run = _run(row, wanted, ground.now, await runs.number())
         facts = {"schedule": name, "subject": run.subject, "as_of": wanted.as_of.isoformat()}

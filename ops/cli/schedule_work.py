@@ -9,6 +9,7 @@ from rich.console import Console
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.schedule_edits import Edited, FiringError, ScheduleEditRepository
+from db.schedule_looks import ScheduleLookRepository
 from db.schedules import ScheduleRow
 from db.subscriptions import SubscriptionRepository
 from db.transaction import Database
@@ -27,15 +28,16 @@ def add(columns: Mapping[str, Any], description: str | None, as_: str | None, *,
     if everyone and columns["scope"] != "account":
         raise typer.BadParameter("--everyone: only a schedule with --scope account has subscribers")
 
-    async def work(session: AsyncSession, actor: str) -> Edited:
+    async def work(session: AsyncSession, actor: str) -> tuple[Edited, bool]:
         edits = ScheduleEditRepository(session)
         ground = await edits.ground(str(columns["exchange"]))
-        return await edits.add(ground, columns, actor, description)
+        # One that ended while it subscribed everyone is run again, and goes on.
+        there = await edits.same(columns) if everyone else None
+        return there or await edits.add(ground, columns, actor, description), there is not None
 
-    done = changing(as_, work)
-    subscribed = with_database(lambda database: _subscribe_everyone(database, done.id)) if everyone else None
-    facts = {"subscribed": subscribed} if subscribed is not None else {}
-    _tell(done, "added", facts, as_json=as_json)
+    done, was_there = changing(as_, work)
+    facts = with_database(lambda database: _subscribe_everyone(database, done.id)) if everyone else {}
+    _tell(done, "there already, as it is wanted" if was_there else "added", facts, as_json=as_json)
 
 
 def edit(name: str, wanted: Mapping[str, Any], as_: str | None, *, as_json: bool) -> None:
@@ -89,9 +91,11 @@ def no_schedule(name: str) -> typer.BadParameter:
 def said_turn(day: Turn) -> str:
     """Return what becomes of today, or nothing when there is nothing to say."""
     if day.held_until is not None:
-        return f"today's slot has fired already: the new time begins on {exchange_time(day.held_until):%Y-%m-%d}"
+        begins = f"{exchange_time(day.held_until):%Y-%m-%d}"
+        return f"today's slot has fired already, or is about to: the new time begins on {begins}"
     if day.joins is not None:
-        return f"today's new time, {exchange_time(day.joins):%H:%M} IST, has passed and the old one had not fired: now"
+        at = f"{exchange_time(day.joins):%H:%M} IST"
+        return f"today's slot would be lost, as the old time had not fired: it is made now, as that of {at}"
     return ""
 
 
@@ -100,8 +104,11 @@ def said_moment(at: datetime | None) -> str:
     return f"{exchange_time(at):%Y-%m-%d %H:%M:%S} IST" if at is not None else "never"
 
 
-async def _subscribe_everyone(database: Database, schedule_id: int) -> int:
-    """Subscribe every account there is, some thousand a transaction: nobody waits long for their rows."""
+async def _subscribe_everyone(database: Database, schedule_id: int) -> dict[str, int]:
+    """Subscribe every account there is, some thousand a transaction: nobody waits long for their rows.
+
+    Those that are subscribed stay as they are. Returns how many are new, and how many there are.
+    """
     async with database.reading(None) as session:
         last = await SubscriptionRepository(session).last_account()
     count = 0
@@ -109,8 +116,10 @@ async def _subscribe_everyone(database: Database, schedule_id: int) -> int:
         for after in range(0, last, _CHUNK):
             async with database.transaction(None) as session:
                 count += await SubscriptionRepository(session).subscribe_everyone(schedule_id, after, _CHUNK)
-            screen.update(f"Subscribing: {count:,} accounts")
-    return count
+            screen.update(f"Subscribing: {count:,} accounts; if this ends early, run it again: it goes on")
+    async with database.reading(None) as session:
+        subscribers = (await ScheduleLookRepository(session).subscribers(schedule_id))["subscribed"]
+    return {"subscribed": count, "subscribers": subscribers}
 
 
 def _tell(done: Edited, word: str, more: Mapping[str, Any], *, as_json: bool) -> None:

@@ -28,7 +28,7 @@ from worker.bells.keys import ready_key
 from worker.messages import QUEUES
 
 REDIS_SECONDS = 0.3
-MOST_ACCOUNTS, MOST_HALTS = 20, 20
+MOST_ACCOUNTS, MOST_HALTS, MOST_FAULTS = 20, 20, 20
 
 _DAY = timedelta(days=1)
 
@@ -69,6 +69,7 @@ async def gather(database: Database, redis_url: str, user: str | None, lease_sec
                 "to_try_again": await overview.failed_orders(),
                 "unknown": [order for order in live if order["status"] == "unknown"],
             },
+            "schedules_at_fault": await overview.faults(MOST_FAULTS),
             "schedulers": await overview.schedulers(),
             "workers": _with_heartbeat(await overview.workers(), lease_seconds),
             "totals": await overview.counts(),

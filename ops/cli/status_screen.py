@@ -17,6 +17,9 @@ def show(found: Mapping[str, Any]) -> None:
     out = console()
     _show_halts(out, found["halts"])
     _show_market(out, found)
+    for row in found["schedules_at_fault"]:
+        line = f"schedule {row['name']} cannot fire: {row['fault']}; see `muhurat schedules`"
+        out.print(line, style="red", highlight=False, markup=False)
     print_rows("Tasks of the day", found["tasks"], empty="no slot of today has fired")
     if found["waiting"]:
         print_rows("Waiting for", found["waiting"])

@@ -15,8 +15,8 @@ from db.claims import SETTLED_CHANNEL
 from db.lookups import LookupRepository
 from db.manual_runs import ManualRunRepository, Run
 from db.own_times import Moved, OwnTimeRepository, had_reason
-from db.schedule_edits import Ground, ScheduleEditRepository, finite
-from db.schedules import ScheduleRow
+from db.schedule_edits import Ground, ScheduleEditRepository
+from db.schedules import ScheduleRow, finite
 from db.service_status import ServiceStatusRepository
 from db.subscriptions import Part, SubscriptionRepository
 from ops.cli import schedule_options as s

@@ -306,6 +306,7 @@ SMALL: dict[str, str] = _SMALL_ELSEWHERE | {
     "MLTrainingJobRepository.repeat": "a row a training",
     "MLTrainingJobRepository.request": "a row a training",
     "MLTrainingJobRepository.takers": "a row a process of the last weeks",
+    "OverviewRepository.faults": "a row a schedule",
     "OverviewRepository.schedulers": "a row a process",
     "ScheduleRepository.market_now": "one row",
     "ScheduleRepository.plan": "a row a schedule",

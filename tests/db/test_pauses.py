@@ -1,21 +1,29 @@
 """Pauses on a real Postgres: what a halt of tasks keeps from being rung and begun, and what passes it."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from config.servers import ServerUrls
 from db import claims
+from db.channels import SETTLED_CHANNEL
 from db.claims import LedgerRepository, Settlement
 from db.executions import Bell, Execution, FollowUp, ServiceTaskRepository
+from db.halts import may_begin_sql, paused_sql
 from db.rings import RingRepository, Walk
 from db.shares import Place, ShareRepository
 from db.sweeps import SweepRepository
 from db.transaction import Database
+from migrations.halt_function import HALT_OF
 from tests.halted import ORDERS, TASK, halt, resume, scope_of
-from tests.people import MORNING, Person, person, queued, scalar, worker
+from tests.people import MORNING, Person, person, queued, replay_from, scalar, worker
 from trading.halts import Stops
 from trading.orders import LIVE, OrderState
 from worker.messages import QUEUES
@@ -277,3 +285,67 @@ async def test_a_follow_up_made_under_a_pause_waits_for_its_turn(database: Datab
     assert await rung(database) == []
     await resume(database)
     assert [bell.task_name for bell in await rung(database)] == ["notify"]
+
+
+HALTS: list[dict[str, Any]] = [
+    {},
+    {"task_name": TASK},
+    {"task_name": "order_sync"},
+    {"strategy": "dip"},
+    {"strategy": "other"},
+    {"until": MORNING - timedelta(minutes=1)},
+    {"until": MORNING + timedelta(minutes=1), "task_name": TASK},
+]
+
+
+@pytest.mark.parametrize("scope", HALTS)
+async def test_a_walk_over_many_lets_begin_what_a_claim_lets_begin(database: Database, scope: dict[str, Any]) -> None:
+    await replay_from(database)
+    asha, bala = await person(database), await person(database, "bala")
+    order = await ordered(database, asha, "sending")
+    for who in (asha, bala, None):
+        for task in (TASK, "order_sync", "reconcile", "submit", "analysis"):
+            await queued(database, task, who, f"{order}:1" if who is asha else "dip:7", rung=False)
+    await halt(database, Stops.TASKS, **scope)
+    if not scope:
+        await halt(database, Stops.TASKS, user_id=bala.user_id)
+    query = (
+        f"SELECT count(*) FILTER (WHERE {may_begin_sql('e')} IS DISTINCT FROM NOT {paused_sql('e')}) || ' of ' || "
+        "count(*) FROM service_task_execution e"
+    )
+    assert await scalar(database, query) == "0 of 15"
+
+
+async def test_a_walk_under_a_pause_of_everybody_asks_about_no_execution_by_itself(database: Database) -> None:
+    asha = await person(database)
+    for number in range(3):
+        await queued(database, TASK, asha, str(number), rung=False)
+    await halt(database, Stops.TASKS)
+    broken = HALT_OF.replace("CREATE", "CREATE OR REPLACE").replace("BEGIN\n", "BEGIN RAISE 'it was asked';\n", 1)
+    async with database.engine.begin() as connection:
+        session = AsyncSession(bind=connection)
+        await session.execute(text("SELECT set_config('muhurat.scope', 'system', true)"))
+        await session.execute(text(broken))
+        assert await ShareRepository(session, 8).ring_due(Place(), 100) == ([], None)
+        await connection.rollback()
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_what_a_pause_holds_back_wakes_no_scheduler_at_each_settle(
+    database: Database, urls: ServerUrls, paused: bool
+) -> None:
+    asha = await person(database)
+    await queued(database, TASK, asha, rung=False)
+    if paused:
+        await halt(database, Stops.TASKS, task_name=TASK)
+    woken = asyncio.Event()
+    listening = await asyncpg.connect(urls.database)
+    await listening.add_listener(SETTLED_CHANNEL, lambda *_: woken.set())
+    try:
+        async with database.transaction(None) as session:
+            await LedgerRepository(session).notify()
+        # What was notified before comes with the answer to this at the latest.
+        await listening.execute("SELECT 1")
+        assert woken.is_set() is not paused
+    finally:
+        await listening.close()

@@ -20,6 +20,7 @@ CASES = (
     "postgres_restart/fetched",
     "redis_flushall/retry",
     "stop_worker/running",
+    "halt_kill_worker",
     "kill_worker/dead",
     "double_term/retry",
 )

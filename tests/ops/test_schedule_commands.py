@@ -203,3 +203,28 @@ async def test_switched_off_and_on_again_a_day_has_no_second_slot(database: Data
     await muhurat("schedules", "disable", "buy_orders")
     done = await muhurat.json("schedules", "enable", "buy_orders")
     assert datetime.fromisoformat(done["next_due_at"]) == ist_at(16, 30, day=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("trigger = 'nonsense'", "trigger 'nonsense', character 1: "),
+        ("task_name = 'gone_task'", "task_name 'gone_task': no worker knows such a task"),
+        ("exchange = 'NOWHERE'", "no calendar of NOWHERE is loaded"),
+        ("fault = 'the database refuses it'", "the database refuses it"),
+    ],
+)
+async def test_one_that_cannot_be_fired_is_told_of_with_the_reason_and_what_to_do(
+    database: Database, muhurat: Commands, change: str, said: str
+) -> None:
+    async with database.transaction(None) as session:
+        await session.execute(text(f"UPDATE schedules SET {change} WHERE name = 'buy_orders'"))
+    for command in (["schedules", "list"], ["schedules", "show", "buy_orders"], ["schedules", "preview"]):
+        told = await muhurat(*command)
+        assert f"buy_orders cannot fire: {said}" in told
+        assert "muhurat schedules disable 'buy_orders'" in told
+    listed = {one["name"]: one["fault"] for one in (await muhurat.json("schedules"))["schedules"]}
+    assert listed.pop("buy_orders").startswith(said)
+    assert set(listed.values()) == {None}
+    await muhurat("schedules", "disable", "buy_orders")
+    assert "cannot fire" not in await muhurat("schedules", "list")

@@ -259,3 +259,11 @@ async def test_what_was_rung_a_moment_after_the_look_began_has_no_negative_age(
 async def _change(database: Database, statement: str, **values: object) -> None:
     async with database.transaction(None) as session:
         await session.execute(text(statement), values)
+
+
+async def test_a_schedule_that_could_not_be_fired_stands_in_the_status(database: Database, muhurat: Commands) -> None:
+    await replay_from(database)
+    assert (await muhurat.json("status"))["schedules_at_fault"] == []
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE schedules SET fault = 'its trigger [x' WHERE name = 'buy_orders'"))
+    assert "schedule buy_orders cannot fire: its trigger [x" in await muhurat("status")

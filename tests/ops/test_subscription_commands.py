@@ -249,3 +249,13 @@ async def test_an_own_time_is_not_edited_by_itself(database: Database, muhurat: 
     await muhurat("subscriptions", "override", "asha@example.org", "buy_orders", "at 16:30")
     for words in (("edit", "buy_orders at 16:30", "--grace", "1m"), ("disable", "buy_orders at 16:30")):
         assert "is an own time that users chose" in await muhurat("schedules", *words, code=2)
+
+
+@pytest.mark.parametrize("trigger", ["once 2024-01-05T16:30+05:30", "on request"])
+async def test_an_own_time_that_would_not_come_again_is_refused(
+    database: Database, muhurat: Commands, trigger: str
+) -> None:
+    await person(database)
+    said = await muhurat("subscriptions", "override", "asha@example.org", "buy_orders", trigger, code=2)
+    assert f"trigger {trigger!r}: an own time must come again by itself; write it like 'at 16:30'" in said
+    assert await scalar(database, "SELECT count(*) FROM schedules WHERE base_id IS NOT NULL") == 0

@@ -37,8 +37,11 @@ async def _stored(database: Database) -> StoredCalendar:
 async def whole(database: Database) -> AsyncIterator[Calendar]:
     """The calendar of every other test, put back at the end."""
     stored = await _stored(database)
+    async with database.reading(None) as session:
+        days = await CalendarRepository(session).days(stored.calendar.first, stored.calendar.last)
     yield stored.calendar
-    await _import(database, stored.calendar)
+    async with database.transaction(None) as session:
+        await CalendarRepository(session).replace(stored.calendar, "a test", list(days.values()))
 
 
 def _without(whole: Calendar, *closed: date, last: date | None = None) -> Calendar:

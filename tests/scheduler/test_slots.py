@@ -43,6 +43,7 @@ class Row:
     spread_seconds: int = 0
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    held_until: datetime | None = None
 
 
 def fired(row: Row, looks: list[datetime]) -> tuple[list[datetime], int]:

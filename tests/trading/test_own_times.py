@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.calendar import Calendar, Session, ist
-from trading.own_times import Turn, slots_of_day, turn
-from trading.triggers import At, parse_trigger
+from trading.own_times import Planned, Turn, looked_from, slots_of_day, turn, was_had
+from trading.triggers import At, due_between, parse_trigger
 
 MONDAY = date(2024, 1, 1)
 _DAYS = [MONDAY + timedelta(days=number) for number in range(5)]
@@ -72,3 +72,61 @@ def test_however_a_time_is_moved_the_day_has_one_slot(old: time, new: time, now:
     begins = day.held_until or moment
     by_new = sum(slot > begins for slot in slots_of_day(after, CALENDAR, TUESDAY))
     assert by_old + by_new + (day.joins is not None) == 1
+
+
+TOMORROW = at(16, 5) + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "planned", "expected"),
+    [
+        ("at 16:05", Planned(True, TOMORROW), True),
+        ("at 16:05", Planned(False, TOMORROW), True),
+        # It has come, and is fired before any change is; of one that is switched off it is not.
+        ("at 16:05", Planned(True, at(16, 5)), True),
+        ("at 16:05", Planned(False, at(16, 5)), False),
+        ("at 16:05", Planned(True, at(16, 5), firing=at(16, 5)), True),
+        ("at 16:30", Planned(True, at(16, 30)), False),
+        # Of yesterday, from an absence.
+        ("at 16:05", Planned(True, at(16, 5) - timedelta(days=1)), False),
+        ("close on first session of week", Planned(True, TOMORROW), False),
+        ("close on first session of week", Planned(True, TOMORROW, held_until=MIDNIGHT), True),
+        ("every 5m while open", Planned(True, TOMORROW), False),
+        ("once 2024-01-02T10:00+05:30", Planned(True, None), True),
+        # One that nobody can read.
+        (None, Planned(True, TOMORROW), True),
+        (None, Planned(True, at(16, 5)), True),
+    ],
+)
+def test_what_is_planned_tells_whether_the_days_slot_was_had(
+    trigger: str | None, planned: Planned, expected: bool
+) -> None:
+    read = None if trigger is None else parse_trigger(trigger)
+    assert was_had(read, planned, CALENDAR, at(16, 10)) is expected
+
+
+@pytest.mark.parametrize(
+    ("trigger", "first"),
+    [
+        ("at 16:30", TOMORROW + timedelta(minutes=25)),
+        ("daily at 00:00", MIDNIGHT),
+        ("every 10m from close until close+2h", at(16, 20)),
+        ("once 2024-01-02T18:00+05:30", at(18)),
+    ],
+)
+def test_after_a_day_that_was_had_what_fires_once_a_day_begins_with_the_next(trigger: str, first: datetime) -> None:
+    read = parse_trigger(trigger)
+    after = looked_from(read, CALENDAR, at(16, 10), MIDNIGHT)
+    assert next(due_between(read, CALENDAR, after, at(23) + timedelta(days=2), False)) == first
+
+
+def test_by_another_calendar_a_slot_that_has_passed_is_had_at_once() -> None:
+    close = parse_trigger("close+35m")
+    sooner = Calendar(
+        "NSE",
+        [Session(day, ist(day, time(9, 15)), ist(day, time(13, 0))) for day in _DAYS],
+        MONDAY - timedelta(days=3),
+        MONDAY + timedelta(days=10),
+    )
+    assert turn(close, close, sooner, at(14), fired=False, was=CALENDAR) == Turn(joins=at(13, 35))
+    assert turn(close, close, sooner, at(12), fired=False, was=CALENDAR) == Turn()

@@ -25,6 +25,7 @@ from worker.outcome import Json, Outcome, done, skipped
 from worker.resources import Resources
 from worker.steps.buy_case import Case, read_case
 from worker.steps.buy_records import Verdict, code_of, journal_rows, order_rows, shortfall_notices, signal_marks
+from worker.steps.deadline import late
 from worker.steps.ladders import rungs_of
 from worker.steps.notices import tell
 from worker.steps.order_life import submit_of
@@ -53,6 +54,8 @@ async def buy_orders(resources: Resources, execution: Execution) -> Outcome:
             return skipped(f"{DenyCode.STALE_FEATURES}: no analysis of {day}")
         if await DecisionRepository(session).made(account_id, execution.task_name, day, execution.id):
             return done(repeated=True)
+        if ended := late(execution, now):
+            return ended
         capabilities = resources.broker(account).capabilities
         case = await read_case(session, execution, account, config, today, target, capabilities)
         verdicts = _verdicts(case)

@@ -28,6 +28,7 @@ from worker.outcome import Json, Outcome, done, skipped
 from worker.resources import Resources
 from worker.steps.buy_case import Case, read_case
 from worker.steps.buy_records import Verdict, code_of, journal_rows, order_rows, signal_marks
+from worker.steps.deadline import late
 from worker.steps.ladders import rungs_of
 from worker.steps.notices import tell
 from worker.steps.order_life import move, submit_of
@@ -65,6 +66,8 @@ async def premarket_retry(resources: Resources, execution: Execution) -> Outcome
             account_id, execution.task_name, today.day, execution.id
         ):
             return done(retried=0, placed=0, failed=0, skipped=0)
+        if ended := late(execution, now):
+            return ended
         config = await UserTradingConfigRepository(session).snapshot(user_id, execution.config_version)
         key = (config.strategy, config.parameter_hash, today.day)
         if await SignalRepository(session).snapshot_version(*key) is None:

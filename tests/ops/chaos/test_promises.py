@@ -36,6 +36,9 @@ AGAIN = (
 )
 # Else it would have to be looked after by a scheduler and a worker.
 NOBODY_IS_SERVED = "UPDATE service_status SET service_running = false"
+HALT = "INSERT INTO chaos_halts (halt_id) VALUES (1)"
+SENDING = "INSERT INTO chaos_orders (order_id, became) VALUES (1, 'sending')"
+SENT = "INSERT INTO chaos_sends (order_id) VALUES (1)"
 PASS = BEGIN.replace("chaos_begins", "chaos_passes")
 WELL = (ACCEPT, CLAIM, BEGIN, PASS, EFFECT, END)
 FAILED_WELL = (
@@ -72,6 +75,10 @@ def test_a_record_as_it_must_be_breaks_no_promise(ground: Ground) -> None:
     assert looked(ground, WELL) == {}
 
 
+def test_what_was_on_its_way_before_a_halt_may_be_asked_of_its_broker_after_it(ground: Ground) -> None:
+    assert looked(ground, (*WELL, SENDING, HALT, SENT)) == {}
+
+
 @pytest.mark.parametrize(
     ("promise", "said", "statements"),
     [
@@ -93,6 +100,10 @@ def test_a_record_as_it_must_be_breaks_no_promise(ground: Ground) -> None:
             "later than due",
             (ACCEPT, CLAIM, f"UPDATE service_task_execution SET status = 'retrying', next_attempt_at = now() - interval '{LATE_SECONDS + 1} s'"),
         ),
+        ("halts_hold", "1 sending", (SENDING.replace("sending", "planned"), HALT, SENDING, SENT)),
+        ("halts_hold", "1 planned", (HALT, SENDING.replace("sending", "planned"))),
+        ("halts_hold", "without being sent", (SENT, SENDING)),
+        ("halts_hold", "asked of a broker twice", (SENDING, SENT, HALT, SENT)),
         ("record_is_whole", "what_runs_is_held", (ACCEPT, CLAIM, "UPDATE service_task_execution SET executed_at = now() - interval '1 min'")),
     ],
 )  # fmt: skip

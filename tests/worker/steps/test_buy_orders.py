@@ -263,3 +263,18 @@ async def test_signals_that_a_newer_analysis_no_longer_found_are_not_bought(desk
     await evening(desk, [candidate("AAA", 20)])
     await desk.run("buy_orders")
     assert await desk.world.rows("SELECT symbol FROM orders") == [("AAA",)]
+
+
+@pytest.mark.parametrize(("seconds", "planned"), [(0, 1), (1, 0)])
+async def test_nothing_is_planned_after_the_deadline_by_what_began_before_it(
+    desk: Desk, seconds: int, planned: int
+) -> None:
+    await evening(desk, [candidate("AAA", 20)])
+    now = desk.closes(EVE, 35)
+    execution = await desk.world.running("buy_orders", desk.who, useful_until=now)
+    await desk.world.set_clock(now + timedelta(seconds=seconds))
+    outcome = await desk.run_as(execution)
+    assert (outcome.status, (outcome.reason or "").startswith("late: ")) == (
+        ("success", False) if planned else ("skipped", True)
+    )
+    assert await desk.world.row("SELECT count(*) FROM orders") == (planned,)

@@ -1,5 +1,6 @@
 """Failed buys before the open: decided and sized anew, once, and only those that money alone stopped."""
 
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
@@ -180,3 +181,14 @@ async def test_what_was_tried_again_is_told_in_one_digest(desk: Desk) -> None:
     await desk.run("premarket_retry")
     told = await desk.world.rows("SELECT title FROM notifications WHERE event = 'retry_queue_retried'")
     assert told == [("2 failed orders tried again",)]
+
+
+async def test_nothing_is_tried_again_after_the_deadline_by_what_began_before_it(desk: Desk) -> None:
+    await short(desk, "AAA")
+    await paid(desk)
+    now = desk.opens(DAY, -30)
+    execution = await desk.world.running("premarket_retry", desk.who, useful_until=now)
+    await desk.world.set_clock(now + timedelta(seconds=1))
+    outcome = await desk.run_as(execution)
+    assert (outcome.status, (outcome.reason or "").startswith("late: ")) == ("skipped", True)
+    assert await desk.order() == ("failed",)
