@@ -1,9 +1,11 @@
 """The predictor: skill is found on later trades, noise is not, and the same lessons give the same model."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # published without types
 
 from tests.trading.past_trades import START, trades
 from trading.lessons import MODEL_FEATURES, Lessons
@@ -12,6 +14,13 @@ from trading.predictor_errors import FeatureRefused, TrainingRefused
 from trading.recipes import ALGORITHMS, MODEL_TYPES, PRICE_REGRESSOR, VERDICT_CLASSIFIER, Recipe
 
 KINDS = [Recipe(model_type, algorithm) for model_type in MODEL_TYPES for algorithm in ALGORITHMS[model_type]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _on_one_thread() -> Iterator[None]:
+    """Train as the step does: on few rows several threads mostly wait for each other, the longer the busier a machine."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
