@@ -25,10 +25,10 @@ FIRST_DAY, LAST_DAY = date(2023, 12, 1), date(2024, 3, 31)
 _CALENDAR = ("market_calendars", "market_days", "market_hours", "market_sessions")
 _EMPTIED = [table.name for table in reversed(metadata.sorted_tables) if table.name not in _CALENDAR]
 # Rows of a test are few: deleting them is quicker than truncating every partition and index, as is done once a table
-# or an index has grown beyond this by the many rows of one test or the dead rows of many.
+# has grown beyond this by the many rows of one test or the dead rows of many.
 _FEW_BYTES = 256 * 1024
 _GROWN = text(
-    "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i') "
+    "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
     "AND NOT starts_with(relname, 'market_') AND pg_relation_size(oid) > :bytes)"
 )
 # Where nothing was ever written nothing is to be deleted; ids begin at one again.
