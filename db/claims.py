@@ -35,7 +35,8 @@ class Settlement:
 
 
 # What a halt keeps from beginning goes back to be rung after it, under a new generation: the message that came is a
-# copy then, whenever it is acknowledged.
+# copy then, whenever it is acknowledged. The limits, here and below, are what the planner goes by when it does not know
+# how many are asked for: few, so that each is looked up by its key even while the table is small.
 _CLAIM = text(
     f"""
     WITH clock AS MATERIALIZED (SELECT market_now() AS market_now),
@@ -46,15 +47,15 @@ _CLAIM = text(
     held AS MATERIALIZED (
         SELECT e.*, coalesce(e.useful_until < clock.market_now, false) AS is_late, clock.market_now,
                {paused_sql("e")} AS is_paused
-        FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
-             AS w(scheduled_for, id, generation)
+        FROM (SELECT * FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]))
+              AS w(scheduled_for, id, generation) LIMIT :count) w
         CROSS JOIN clock CROSS JOIN LATERAL (
             -- One by one, by key, in the order of the ids: so no two claims can wait for each other.
             SELECT e.scheduled_for, e.id, e.generation, e.useful_until, e.task_name, e.user_id, e.account_id, e.subject
             FROM service_task_execution e
             WHERE e.scheduled_for = w.scheduled_for AND e.id = w.id AND e.generation = w.generation
               AND e.status IN ('queued', 'retrying') AND (e.losses = 0 OR :alone)
-            FOR UPDATE OF e SKIP LOCKED) e
+            LIMIT 1 FOR UPDATE OF e SKIP LOCKED) e
         WHERE EXISTS (SELECT FROM lease))
     UPDATE service_task_execution e
     SET status = CASE WHEN held.is_late THEN 'skipped' WHEN held.is_paused THEN 'queued' ELSE 'running' END,
@@ -97,7 +98,7 @@ _SETTLE = text(
             CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:generations AS int[]),
             CAST(:statuses AS text[]), CAST(:durations AS float8[]), CAST(:details AS text[]),
             CAST(:reasons AS text[]), CAST(:backoffs AS float8[]))
-        AS o(scheduled_for, id, generation, status, duration, details, reason, backoff)),
+        AS o(scheduled_for, id, generation, status, duration, details, reason, backoff) LIMIT :count),
     held AS MATERIALIZED (
         SELECT e.scheduled_for, e.id, o.status, o.duration, o.details, o.reason,
                CASE WHEN o.status = 'retrying' THEN
@@ -106,7 +107,7 @@ _SETTLE = text(
             SELECT e.scheduled_for, e.id FROM service_task_execution e
             WHERE e.scheduled_for = o.scheduled_for AND e.id = o.id AND e.generation = o.generation
               AND e.status = 'running'
-            FOR UPDATE OF e) e)
+            LIMIT 1 FOR UPDATE OF e) e)
     UPDATE service_task_execution e
     SET status = held.status, duration_seconds = held.duration, details = CAST(held.details AS jsonb),
         reason = left(held.reason, 512),
@@ -164,7 +165,9 @@ _FAILED = text(
         SELECT e.user_id, count(*) AS errors, max(f.error) AS error
         FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[]), CAST(:errors AS text[]))
              AS f(scheduled_for, id, error)
-        JOIN service_task_execution e ON e.scheduled_for = f.scheduled_for AND e.id = f.id
+        CROSS JOIN LATERAL (
+            SELECT e.user_id, e.executed_at FROM service_task_execution e
+            WHERE e.scheduled_for = f.scheduled_for AND e.id = f.id LIMIT 1) e
         JOIN service_status s ON s.user_id = e.user_id
         WHERE e.executed_at >= coalesce(greatest(s.started_at, s.stopped_at), '-infinity') GROUP BY e.user_id),
     held AS MATERIALIZED (
@@ -295,7 +298,7 @@ class LedgerRepository:
             await self.session.execute(_FAILED, values)
 
 
-def bell_keys(bells: Sequence[Bell]) -> dict[str, list[Any]]:
+def bell_keys(bells: Sequence[Bell]) -> dict[str, Any]:
     """Return the parameters by which a statement finds the executions of bells, in the order of their ids."""
     bells = sorted(bells, key=attrgetter("execution_id"))
     slots: list[datetime] = [bell.scheduled_for for bell in bells]
@@ -303,13 +306,15 @@ def bell_keys(bells: Sequence[Bell]) -> dict[str, list[Any]]:
         "slots": slots,
         "ids": [bell.execution_id for bell in bells],
         "generations": [bell.generation for bell in bells],
+        "count": len(bells),
     }
 
 
-def execution_keys(executions: Sequence[Execution]) -> dict[str, list[Any]]:
+def execution_keys(executions: Sequence[Execution]) -> dict[str, Any]:
     """Return the parameters by which a statement finds executions under the generation they are held."""
     return {
         "slots": [one.scheduled_for for one in executions],
         "ids": [one.id for one in executions],
         "generations": [one.generation for one in executions],
+        "count": len(executions),
     }

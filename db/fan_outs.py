@@ -290,6 +290,8 @@ _CANCEL = text(
 _PLAIN = text(
     "SELECT set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true), "
     "set_config('enable_incremental_sort', 'off', true), set_config('enable_nestloop', 'off', true), "
+    "set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true), "
+    "set_config('enable_material', 'on', true), "
     "set_config('max_parallel_workers_per_gather', '0', true)"
 )
 

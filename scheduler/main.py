@@ -166,7 +166,7 @@ class Scheduler:
 async def _schedule(settings: Settings) -> None:
     urls = settings.urls
     engine = make_engine(urls.sqlalchemy, pool_size=CONNECTIONS, application="scheduler")
-    database, bells, wakeups = Database(engine), Bells(urls.redis), Wakeups(urls.database)
+    database, bells, wakeups = Database(engine, planned_once=True), Bells(urls.redis), Wakeups(urls.database)
     try:
         await check_database(engine, head())
         await bells.check()

@@ -14,19 +14,17 @@ from sqlalchemy import select, text
 
 from adapters.prices.base import BarBatch, PriceSource, PriceSourceError
 from adapters.prices.series import UNITS, DailySeries, batch_of, quotes_of
+from config.servers import ServerUrls
 from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.engine import make_engine
 from db.executions import Execution, ExecutionRow
 from db.partitions import PartitionRepository
-from db.schedules import ScheduleRepository
-from db.seeds import DEFAULT_SCHEDULES, seed
 from db.service_status import ServiceStatusRepository
-from db.tables import metadata
 from db.transaction import Database
 from db.users import SignedUp, UserRepository
-from migrations.run import head, migrate
 from ops.local import Servers
+from tests.database import empty, prepared
 from trading.bars import Bar, Quote
 from trading.calendar import Calendar
 from trading.config import DEFAULTS, TradingConfig
@@ -36,8 +34,6 @@ from worker.outcome import Outcome
 from worker.resources import Resources
 
 Step = Callable[[Resources, Execution], Awaitable[Outcome]]
-
-_KEPT = {"market_calendars", "market_days", "market_sessions"}  # the same for every test, and slow to load
 
 
 class ListedPrices:
@@ -218,10 +214,15 @@ def _execution(row: ExecutionRow, now: datetime) -> Execution:
 @asynccontextmanager
 async def open_world(servers: Servers, prices: PriceSource | None = None) -> AsyncIterator[World]:
     """Yield an empty world on the test run's servers, with the calendar and the default schedules."""
-    database = Database(make_engine(servers.database_url.replace("postgresql://", "postgresql+asyncpg://", 1)))
+    urls = ServerUrls(servers.database_url, servers.redis_url)
+    await prepared(urls)
+    database = Database(make_engine(urls.sqlalchemy))
     try:
-        await _empty(database)
-        calendar = await _seeded(database)
+        await empty(database)
+        async with database.transaction(None) as session:
+            await PartitionRepository(session).make(date(2023, 12, 1), date(2024, 6, 30))
+            await PartitionRepository(session).make_ahead(35)
+        calendar = await _calendar(database)
         source = prices if prices is not None else ListedPrices()
         yield World(database, Resources(database, calendar, source, MarketHistory(database)), source)
     finally:
@@ -231,27 +232,9 @@ async def open_world(servers: Servers, prices: PriceSource | None = None) -> Asy
 _calendars: list[Calendar] = []
 
 
-async def _seeded(database: Database) -> Calendar:
-    """Seed the database and return its calendar, read once a test run: it is long and always the same."""
-    async with database.transaction(None) as session:
-        stored = (await session.execute(text("SELECT count(*) FROM market_sessions"))).scalar_one()
-        if not _calendars or len(_calendars[0]) != stored:
-            await seed(session)
-            _calendars[:] = [await CalendarRepository(session).load()]
-        await ScheduleRepository(session).seed(DEFAULT_SCHEDULES)
+async def _calendar(database: Database) -> Calendar:
+    """Return the database's calendar, read once a test run: it is long and always the same."""
+    if not _calendars:
+        async with database.reading(None) as session:
+            _calendars.append(await CalendarRepository(session).load())
     return _calendars[0]
-
-
-async def _empty(database: Database) -> None:
-    async with database.engine.begin() as connection:
-        known = await connection.scalar(text("SELECT to_regclass('alembic_version')::text"))
-        version = await connection.scalar(text("SELECT version_num FROM alembic_version")) if known else None
-    if version != head():
-        await migrate(database.engine)
-    # Rows of a test are few: deleting them is quicker than truncating every partition and index.
-    names = [table.name for table in reversed(metadata.sorted_tables) if table.name not in _KEPT]
-    deletions = " ".join(f"DELETE FROM {name};" for name in names)
-    async with database.transaction(None) as session:
-        await session.execute(text(f"DO $$ BEGIN {deletions} END $$"))
-        await PartitionRepository(session).make(date(2023, 12, 1), date(2024, 6, 30))
-        await PartitionRepository(session).make_ahead(35)

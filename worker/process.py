@@ -53,7 +53,8 @@ class Process:
         self.bells = Bells(urls.redis)
         resources = self._run(open_resources(self.database, _prices(settings)))
         self.room, share = Room(places), settings.worker.share
-        self.ledger = Ledger(self.database, self.bells, name, self.loop.loop, hide_in_text, self.room, share)
+        record = Database(self.database.engine, planned_once=True)
+        self.ledger = Ledger(record, self.bells, name, self.loop.loop, hide_in_text, self.room, share)
         self.broker = QueueBroker(urls.redis, name, self.ledger, self.room)
         declare_actors(self.broker, resources)
         self.promoter = Promoter(self.bells)

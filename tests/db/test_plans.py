@@ -37,6 +37,12 @@ def full(urls: ServerUrls) -> ServerUrls:
 
 async def plans_of(session: AsyncSession, call: Call) -> list[tuple[str, dict[str, Any]]]:
     """Run a call, then return each statement it made with Postgres's plan for it."""
+    connection, made = await session.connection(), await statements_of(session, call)
+    return [(sql, await _plan(connection, sql, values)) for sql, values in made.items()]
+
+
+async def statements_of(session: AsyncSession, call: Call) -> dict[str, Any]:
+    """Run a call. Returns each statement it made that reads or writes rows, with its parameters."""
     connection = await session.connection()
     made: dict[str, Any] = {}
 
@@ -47,15 +53,18 @@ async def plans_of(session: AsyncSession, call: Call) -> list[tuple[str, dict[st
     await call(session)
     await session.flush()
     event.remove(connection.sync_connection, "before_cursor_execute", note)
-    statements = {sql: values for sql, values in made.items() if sql.lstrip().upper().startswith(_EXPLAINED)}
-    return [(sql, await _plan(connection, sql, values)) for sql, values in statements.items()]
+    return {sql: values for sql, values in made.items() if sql.lstrip().upper().startswith(_EXPLAINED)}
 
 
 async def _plan(connection: AsyncConnection, statement: str, parameters: Any) -> dict[str, Any]:
     found = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
-    plan = found.scalar_one()
-    parsed: list[dict[str, Any]] = json.loads(plan) if isinstance(plan, str) else plan
-    return dict(parsed[0]["Plan"])
+    return parsed(found.scalar_one())
+
+
+def parsed(explained: Any) -> dict[str, Any]:
+    """Return the plan that EXPLAIN gave as JSON."""
+    plans: list[dict[str, Any]] = json.loads(explained) if isinstance(explained, str) else explained
+    return dict(plans[0]["Plan"])
 
 
 _NAMED = re.compile(r"\b(user_id|account_id)\b")
@@ -182,7 +191,7 @@ async def test_the_queues_statements_go_by_the_index_that_is_meant_for_them(full
     found: dict[str, set[str]] = {}
     for name in INTENDED:
         async with database.transaction(None) as session:
-            whole = await _indexes_of(session)
+            whole = await indexes_of(session)
             plans = await plans_of(session, OF_THE_SYSTEM[name])
             await session.rollback()
         used = {node.get("Index Name") for _, plan in plans for node in nodes(plan)}
@@ -191,7 +200,7 @@ async def test_the_queues_statements_go_by_the_index_that_is_meant_for_them(full
     assert found == INTENDED
 
 
-async def _indexes_of(session: AsyncSession) -> dict[str, str]:
+async def indexes_of(session: AsyncSession) -> dict[str, str]:
     """Return what the indexes of the slot's partition are called in the whole table."""
     query = text(
         "SELECT part.relname AS name, whole.relname AS whole FROM pg_inherits JOIN pg_class part ON part.oid = inhrelid "

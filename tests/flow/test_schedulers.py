@@ -1,4 +1,4 @@
-"""Several schedulers side by side do what one does."""
+"""Several schedulers and workers side by side do what one of each does."""
 
 import json
 from collections import Counter
@@ -7,22 +7,22 @@ from dataclasses import replace
 from ops.replay.plan import exchange_calendar
 from tests.flow.agreement import disagreements
 from tests.flow.replays import THREE_SESSIONS, Scene, Undisturbed, played
+from tests.flow.test_kill_replay import hold_against
 from trading.triggers import Daily, next_due, parse_trigger
 
-SAME = ("digest", "slots", "orders", "fills", "unfinished", "equity")
 
-
-async def test_two_schedulers_that_race_trade_as_one_does_and_miss_no_slot(undisturbed: Undisturbed) -> None:
+async def test_two_schedulers_and_two_workers_that_race_trade_as_one_of_each_and_miss_no_slot(
+    undisturbed: Undisturbed,
+) -> None:
     alone = await undisturbed(THREE_SESSIONS)
-    async with played(replace(THREE_SESSIONS, threads=4), schedulers=2) as (scene, report):
+    async with played(replace(THREE_SESSIONS, workers=2, threads=4), schedulers=2) as (scene, report):
         assert await disagreements(scene) == {}
         fired = [_fired(scene, name) for name in ("scheduler", "scheduler 2")]
         assert all(fired), fired  # else it was no race
         assert len({*fired[0], *fired[1]}) == len(fired[0]) + len(fired[1])
         await _hold_slots_against_triggers(scene)
-    raced = report.summary
-    assert raced["fills"] > 0
-    assert {name: raced[name] for name in SAME} == {name: alone[name] for name in SAME}
+    hold_against(report, alone)
+    assert sum(worker["executions"] > 0 for worker in report.summary["workers"]) == 2
 
 
 def _fired(scene: Scene, name: str) -> list[str]:

@@ -1,9 +1,11 @@
 """The predictor: skill is found on later trades, noise is not, and the same lessons give the same model."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # published without types
 
 from tests.trading.past_trades import START, trades
 from trading.lessons import MODEL_FEATURES, Lessons
@@ -14,14 +16,31 @@ from trading.recipes import ALGORITHMS, MODEL_TYPES, PRICE_REGRESSOR, VERDICT_CL
 KINDS = [Recipe(model_type, algorithm) for model_type in MODEL_TYPES for algorithm in ALGORITHMS[model_type]]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _on_one_thread() -> Iterator[None]:
+    """Train as the step does: on few rows several threads mostly wait for each other, the longer the busier a machine."""
+    with threadpool_limits(1):
+        yield
+
+
+_learned: dict[str, Trained] = {}
+
+
+def learned(recipe: Recipe) -> Trained:
+    """Return what a recipe makes of the usual trades, trained once for all who only look at it."""
+    if repr(recipe) not in _learned:
+        _learned[repr(recipe)] = train(trades(), recipe)
+    return _learned[repr(recipe)]
+
+
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    return train(trades(), Recipe())
+    return learned(Recipe())
 
 
 @pytest.mark.parametrize("recipe", KINDS, ids=lambda one: f"{one.model_type}-{one.algorithm}")
 def test_a_skill_in_the_features_is_found_on_later_trades(recipe: Recipe) -> None:
-    metrics = train(trades(), recipe).metrics
+    metrics = learned(recipe).metrics
     skill = metrics["auc" if recipe.model_type == VERDICT_CLASSIFIER else "spearman"]
     assert isinstance(skill, float)
     assert skill > 0.7
@@ -41,8 +60,7 @@ def test_every_trade_is_on_one_side_or_purged_and_the_record_says_how_many(train
 
 
 def test_a_gain_is_purged_by_the_day_it_was_known_not_by_the_exit() -> None:
-    lessons = trades()
-    purged = [train(lessons, Recipe(kind)).metrics["purged_rows"] for kind in (VERDICT_CLASSIFIER, PRICE_REGRESSOR)]
+    purged = [learned(Recipe(kind)).metrics["purged_rows"] for kind in (VERDICT_CLASSIFIER, PRICE_REGRESSOR)]
     assert isinstance(purged[0], int)
     assert isinstance(purged[1], int)
     assert purged[1] > purged[0]
@@ -77,7 +95,7 @@ def test_noise_is_not_taken_for_skill() -> None:
 
 @pytest.mark.parametrize("recipe", KINDS, ids=lambda one: f"{one.model_type}-{one.algorithm}")
 def test_the_same_trades_and_recipe_give_the_same_model(recipe: Recipe) -> None:
-    first, again = train(trades(), recipe), train(trades(), recipe)
+    first, again = learned(recipe), train(trades(), recipe)
     x = trades(50, seed=2).x
     np.testing.assert_array_equal(first.estimator.predict(x), again.estimator.predict(x))
     assert again.metrics == first.metrics
@@ -91,7 +109,7 @@ def test_confidence_is_a_probability_for_every_row_and_none_for_none(trained: Tr
 
 
 def test_a_gain_is_foretold_for_every_row_and_none_for_none() -> None:
-    regressor = train(trades(), Recipe(PRICE_REGRESSOR)).estimator
+    regressor = learned(Recipe(PRICE_REGRESSOR)).estimator
     later = trades(50, seed=3)
     assert np.corrcoef(predicted_gain(regressor, later.x), later.gain_pct)[0, 1] > 0.7
     assert predicted_gain(regressor, np.empty((0, len(MODEL_FEATURES)))).shape == (0,)
