@@ -7,6 +7,8 @@ from trading.bars import Floats
 
 # Below this share of the unwindowed average, a windowed one is only the rounding error of two equal numbers.
 _ROUNDING_SHARE = 1e-9
+# Columns up to which plain numbers are quicker than a numpy operation a day: one share's average takes a fifteenth.
+_NARROW = 8
 
 
 def ema(close: Floats, period: int, window: int | None = None) -> Floats:
@@ -72,6 +74,8 @@ def _wilder(moves: Floats, period: int, window: int | None) -> Floats:
 
 
 def _smooth(panel: Floats, weight: float) -> Floats:
+    if panel.shape[1] <= _NARROW:
+        return np.array([_smooth_one(column, weight) for column in panel.T.tolist()], dtype=panel.dtype).T
     out = np.empty_like(panel)
     level = panel[0].copy()
     step = np.empty_like(level)
@@ -80,6 +84,15 @@ def _smooth(panel: Floats, weight: float) -> Floats:
         step *= weight
         level += step
         target[:] = level
+    return out
+
+
+def _smooth_one(prices: list[float], weight: float) -> list[float]:
+    """Return the same numbers, to the last bit, as all columns at once would have."""
+    level, out = prices[0], []
+    for price in prices:
+        level += (price - level) * weight
+        out.append(level)
     return out
 
 

@@ -73,6 +73,19 @@ def test_only_falls_give_0_and_only_rises_give_100() -> None:
     assert (rsi(rising[::-1], 10)[10:] == 0).all()
 
 
+def test_one_share_among_twenty_has_to_the_last_bit_what_it_has_alone() -> None:
+    """A limit hangs on it, and a replay is held to one number: alone and in a panel are computed in two ways."""
+    rng = np.random.default_rng(7)
+    panel = 100.0 * np.exp(np.cumsum(rng.normal(0.0, 0.02, (400, 20)), axis=0))
+    panel[:60, 3] = np.nan
+    for window in (None, 50):
+        averages, strengths = ema(panel, 9, window), rsi(panel, 10, window)
+        for share in range(20):
+            alone = panel[:, share].copy()
+            assert np.array_equal(averages[:, share], ema(alone, 9, window), equal_nan=True)
+            assert np.array_equal(strengths[:, share], rsi(alone, 10, window), equal_nan=True)
+
+
 def test_a_panel_gives_each_symbol_what_it_gets_alone() -> None:
     panel = walk(3, 120, 4)
     for column, missing in enumerate((0, 1, 70, 115)):
