@@ -1,12 +1,12 @@
 """The journal: why each candidate was bought or not, with what was known."""
 
+import json
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, UniqueConstraint, bindparam, exists, select
+from sqlalchemy import CheckConstraint, Index, PrimaryKeyConstraint, UniqueConstraint, bindparam, exists, select, text
 from sqlalchemy import Sequence as DatabaseSequence
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -45,7 +45,18 @@ class DecisionRow(Base):
     created_at: Mapped[Created]
 
 
-_JOURNAL = insert(DecisionRow.__table__).on_conflict_do_nothing()  # type: ignore[arg-type]  # a Table, not any FromClause
+_JOURNAL = text(
+    """
+    INSERT INTO decisions (user_id, account_id, execution_id, task_name, day, symbol, leg, verdict, code, facts,
+                           config_version, model_version, confidence)
+    SELECT d.user_id, d.account_id, d.execution_id, d.task_name, d.day, d.symbol, d.leg, d.verdict, d.code, d.facts,
+           d.config_version, d.model_version, d.confidence
+    FROM jsonb_to_recordset(CAST(:decisions AS jsonb))
+         AS d(user_id bigint, account_id bigint, execution_id bigint, task_name text, day date, symbol text, leg text,
+              verdict text, code text, facts jsonb, config_version int, model_version text, confidence float8)
+    ON CONFLICT DO NOTHING
+    """
+)
 _MADE = select(
     exists().where(
         DecisionRow.account_id == bindparam("account_id"),
@@ -65,7 +76,8 @@ class DecisionRepository:
     async def journal(self, decisions: Sequence[dict[str, Any]]) -> None:
         """Store decisions; one that was journalled before is left alone."""
         if decisions:
-            await self.session.execute(_JOURNAL, list(decisions))
+            rows = [one | {"day": one["day"].isoformat()} for one in decisions]
+            await self.session.execute(_JOURNAL, {"decisions": json.dumps(rows)})
 
     async def made(self, account_id: int, task_name: str, day: date, execution_id: int) -> bool:
         """Tell whether an execution has journalled already: its first transaction was committed, its end was not."""

@@ -121,7 +121,7 @@ class Analysis:
 
 
 _KEY = ("strategy", "parameter_hash", "day", "symbol")
-_INSERT = insert(SignalRow)
+_INSERT = insert(SignalRow.__table__)  # type: ignore[arg-type]  # a Table, not any FromClause: no unit of work for each
 _FOUND = _INSERT.on_conflict_do_update(
     index_elements=_KEY,
     set_={
