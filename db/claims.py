@@ -10,8 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.calendar import EXCHANGE
+from db.channels import MORE_UNDER_WAY
 from db.channels import SETTLED_CHANNEL as SETTLED_CHANNEL  # noqa: PLC0414 - who claims and settles names it from here
-from db.executions import ANY_DUE, ANY_WAITING, Bell, Execution
+from db.executions import ANY_DUE, ANY_RUNG, ANY_WAITING, Bell, Execution
 from db.halts import ANY_PAUSE, paused_sql
 
 
@@ -120,11 +121,14 @@ _SETTLE = text(
     """
 )
 
-# A replay's clock goes on when all is done; else somebody must be waiting for this, or for a ring. Under a pause most
-# of what is due and not rung waits for its end: whoever ends it notifies, and the rest is found by the next poll.
+# A replay's clock goes on when all is done: it is told where more is under way and nobody waits for this. Else somebody
+# must be waiting for it, or for a ring. Under a pause most of what is due and not rung waits for its end: whoever ends it
+# notifies, and the rest is found by the next poll.
 _NOTIFY = text(
     f"""
-    SELECT pg_notify('{SETTLED_CHANNEL}', '')
+    SELECT pg_notify('{SETTLED_CHANNEL}',
+                     CASE WHEN {ANY_RUNG} AND NOT {ANY_WAITING} AND EXISTS (SELECT FROM market_clock)
+                          THEN '{MORE_UNDER_WAY}' ELSE '' END)
     WHERE EXISTS (SELECT FROM market_clock) OR {ANY_WAITING} OR ({ANY_PAUSE} IS NULL AND {ANY_DUE})
     """
 )

@@ -41,6 +41,9 @@ BEAT_SECONDS = 5.0
 # After a turn that took long Postgres has twice as long for others.
 QUIET_SECONDS, LONGEST_QUIET_SECONDS = 0.025, 0.2
 QUIET_TURNS = 2.0
+# In a replay nothing happens but what a turn makes happen. While more is under way and nothing waits a look is for
+# nothing: the end of the last is looked at at once, or so much later where two end together and each sees the other.
+REPLAY_QUIET_SECONDS = 0.1
 SERVICE_BEAT_SECONDS = 60.0
 SERVICES_A_STATEMENT = 2000
 # For two pieces of a wide fan-out at once, and the look at Redis beside them.
@@ -92,11 +95,10 @@ class Scheduler:
         except (SQLAlchemyError, RedisError, OSError, TradingError) as error:
             log.warning("turn_failed", error=str(error))
         took, poll = time.monotonic() - began, self.settings.scheduler.poll_seconds
-        # In a replay nothing happens but what a turn makes happen.
-        quiet = 0.0 if self._is_replay else min(max(self._quiet, QUIET_TURNS * took), poll)
+        quiet = REPLAY_QUIET_SECONDS if self._is_replay else min(max(self._quiet, QUIET_TURNS * took), poll)
         # What is due next is begun at its moment; nothing that comes by itself is looked for more often than the sweep.
         sleep = min(poll, max(0.0, (self._next_at or math.inf) - time.monotonic()))
-        is_woken = await self.wakeups.wait(sleep, min(quiet, sleep))
+        is_woken = await self.wakeups.wait(sleep, min(quiet, sleep), or_over=self._is_replay)
         self._quiet = min(2 * self._quiet, LONGEST_QUIET_SECONDS) if is_woken else QUIET_SECONDS
 
     def stop(self) -> None:

@@ -3,9 +3,12 @@
 import asyncio
 from dataclasses import replace
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 
+from config.servers import ServerUrls
+from db.channels import MORE_UNDER_WAY, SETTLED_CHANNEL
 from db.claims import LedgerRepository, NoLeaseError, Settlement, Standing
 from db.configs import UserTradingConfigRepository
 from db.executions import Bell, Execution, Fenced, FollowUp, ServiceTaskRepository
@@ -231,3 +234,34 @@ async def test_what_never_began_is_handed_back_without_costing_an_attempt(databa
     async with database.transaction(None) as session:
         await HandBackRepository(session).hand_back([bell], "w1")
     assert await scalar(database, "SELECT status || attempt || generation FROM service_task_execution") == "queued02"
+
+
+async def test_in_a_replay_a_settle_says_whether_more_is_under_way_unless_something_waits_for_it(
+    database: Database, urls: ServerUrls
+) -> None:
+    await worker(database)
+    asha = await person(database)
+    await replay_from(database)
+    bells = [await queued(database, "order_sync", asha, subject=str(number)) for number in range(3)]
+    first, second, third = await claim(database, bells, "w1")
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    line = await asyncpg.connect(urls.database)
+    await line.add_listener(SETTLED_CHANNEL, lambda *said: heard.put_nowait(str(said[-1])))
+
+    async def ended(execution: Execution) -> str:
+        async with database.transaction(None) as session:
+            await LedgerRepository(session).settle([Settlement(execution, "success", 0.1)], "w1")
+            await LedgerRepository(session).notify()
+        return await asyncio.wait_for(heard.get(), 10)
+
+    assert await ended(first) == MORE_UNDER_WAY
+    await queued(database, "buy_orders", asha, rung=False)
+    async with database.transaction(None) as session:
+        await session.execute(
+            text("UPDATE service_task_execution SET status = 'waiting' WHERE task_name = 'buy_orders'")
+        )
+    assert await ended(second) == "", "something may wait for it"
+    async with database.transaction(None) as session:
+        await session.execute(text("DELETE FROM service_task_execution WHERE status = 'waiting'"))
+    assert await ended(third) == "", "it was the last"
+    await line.close()

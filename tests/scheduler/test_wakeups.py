@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from config.servers import ServerUrls
-from db.claims import SETTLED_CHANNEL
+from db.channels import MORE_UNDER_WAY, SETTLED_CHANNEL
 from db.transaction import Database
 from scheduler.wakeups import Wakeups
 
@@ -23,9 +23,9 @@ async def wakeups(urls: ServerUrls) -> AsyncIterator[Wakeups]:
     await listening.close()
 
 
-async def settle(database: Database) -> None:
+async def settle(database: Database, said: str = "") -> None:
     async with database.transaction(None) as session:
-        await session.execute(text(f"NOTIFY {SETTLED_CHANNEL}"))
+        await session.execute(text(f"NOTIFY {SETTLED_CHANNEL}, '{said}'"))
 
 
 async def test_a_settle_wakes_at_once(database: Database, wakeups: Wakeups) -> None:
@@ -46,6 +46,25 @@ async def test_what_settles_while_it_rests_wakes_it_when_it_has_rested(database:
     began = time.monotonic()
     assert not await wakeups.wait(0.2)
     assert time.monotonic() - began >= 0.15, "all of them were answered together"
+
+
+async def test_in_a_replay_the_end_of_the_last_cuts_the_rest_short_and_no_other(
+    database: Database, wakeups: Wakeups
+) -> None:
+    began = time.monotonic()
+    waiting = asyncio.create_task(wakeups.wait(LONG, at_least=0.3, or_over=True))
+    await settle(database, MORE_UNDER_WAY)
+    assert await waiting
+    assert time.monotonic() - began >= 0.3, "more was under way"
+    began = time.monotonic()
+    waiting = asyncio.create_task(wakeups.wait(LONG, at_least=LONG, or_over=True))
+    await settle(database, MORE_UNDER_WAY)
+    await settle(database)
+    assert await waiting
+    assert time.monotonic() - began < LONG / 2
+    began = time.monotonic()
+    assert not await wakeups.wait(0.2, at_least=0.1, or_over=True), "it was answered"
+    assert time.monotonic() - began >= 0.3
 
 
 async def test_without_a_settle_it_wakes_after_the_time_given(wakeups: Wakeups) -> None:
