@@ -155,10 +155,11 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Executions by their ids, the first excluded and the last included."""
+    """Executions by their ids, the first excluded and the last included. seen: how many waiting ones it was made of."""
 
     after: int
     until: int
+    seen: int = 0
 
 
 LAST_ID = 2**63 - 1
@@ -200,7 +201,7 @@ class SweepRepository:
     async def waiting(self, after: int, chunk: int) -> Span:
         """Return the span of ids that the next so many waiting executions behind an id lie in."""
         row = (await self.session.execute(_WAITING, {"after": after, "chunk": chunk})).one()
-        return Span(after, row.last if row.seen == chunk else LAST_ID)
+        return Span(after, row.last if row.seen == chunk else LAST_ID, row.seen)
 
     async def make_syncs(self, span: Span = ALL) -> int:
         """Insert the order syncs that waiting executions need and nobody has scheduled. Returns how many."""

@@ -1,8 +1,10 @@
 """Moves the replay's clock: to the next moment something is due, once nothing due is left to do."""
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from db.clock import ClockRepository
+from db.executions import Bell
 from db.schedules import ScheduleRepository
 from db.shares import ShareRepository
 from db.sweeps import SweepRepository
@@ -28,14 +30,21 @@ class Replay:
         """
         async with self.database.transaction(None) as session:
             clock = await ClockRepository(session).lock()
-            sweeps = SweepRepository(session)
-            if clock.paused or clock.at >= clock.ends_at or await sweeps.busy():
+            if clock.paused or clock.at >= clock.ends_at or await SweepRepository(session).busy():
                 return False
-            made, ended = await sweeps.make_syncs(), await sweeps.give_up()
-            ready = await sweeps.make_ready(CHUNK)
-            bells = [*ready.bells, *await ShareRepository(session, self.share).ring_free(ready.places)]
-            if not (ready or ended or made):
+            bells = await self._wake(session)
+            if bells is None:
                 moment = await ScheduleRepository(session).next_moment()
                 clock.at = clock.ends_at if moment is None else min(moment, clock.ends_at)
-        await self.ringer.ring(bells)
+        await self.ringer.ring(bells or ())
         return True
+
+    async def _wake(self, session: AsyncSession) -> list[Bell] | None:
+        """Let go on what waits, or end it. Returns the bells to ring after the commit; None when nothing changed."""
+        sweeps = SweepRepository(session)
+        if not (await sweeps.waiting(0, 1)).seen:
+            return None
+        made, ended = await sweeps.make_syncs(), await sweeps.give_up()
+        ready = await sweeps.make_ready(CHUNK)
+        bells = [*ready.bells, *await ShareRepository(session, self.share).ring_free(ready.places)]
+        return bells if ready or ended or made else None

@@ -67,8 +67,8 @@ async def test_what_waits_is_gone_through_in_spans(database: Database) -> None:
         first = await sweeps.waiting(0, 2)
         second = await sweeps.waiting(first.until, 2)
         third = await sweeps.waiting(second.until, 2)
-    assert (first, second) == (Span(0, ids[1]), Span(ids[1], ids[3]))
-    assert third == Span(ids[3], LAST_ID)
+    assert (first, second) == (Span(0, ids[1], 2), Span(ids[1], ids[3], 2))
+    assert third == Span(ids[3], LAST_ID, 1)
 
 
 async def test_syncs_are_made_and_hopes_given_up_within_a_span_alone(database: Database) -> None:
