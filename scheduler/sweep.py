@@ -123,7 +123,7 @@ class Sweep:
             sweeps = SweepRepository(session)
             await sweeps.hold_clock()
             span = await sweeps.waiting(self._waiting_after, WAITING)
-            made, ended = await sweeps.make_syncs(span), await sweeps.give_up(span)
+            made, ended = (await sweeps.make_syncs(span), await sweeps.give_up(span)) if span.seen else (0, 0)
             await MLTrainingJobRepository(session).close_ended()
         self.sight.seen()
         self._waiting_after = span.until if span.until < LAST_ID else 0
