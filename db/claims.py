@@ -122,8 +122,8 @@ _SETTLE = text(
 )
 
 # A replay's clock goes on when all is done: it is told where more is under way and nobody waits for this. Else somebody
-# must be waiting for it, or for a ring. Under a pause most of what is due and not rung waits for its end: whoever ends it
-# notifies, and the rest is found by the next poll.
+# must be waiting for it, or for a ring. Under a pause most of what is due and not rung waits for its end: whoever ends
+# it notifies, and the rest is found by the next poll.
 _NOTIFY = text(
     f"""
     SELECT pg_notify('{SETTLED_CHANNEL}',

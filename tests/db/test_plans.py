@@ -165,7 +165,7 @@ INTENDED: dict[str, set[str]] = {
     "HandBackRepository.hand_back": {_BY_KEY},
     "HandBackRepository.interrupt": {_BY_KEY},
     "LedgerRepository.claim": {_BY_KEY},
-    "LedgerRepository.notify": {_WAITING, _RINGABLE},
+    "LedgerRepository.notify": {_WAITING, _RINGABLE, _RUNG},
     "LedgerRepository.settle": {_BY_KEY},
     "LedgerRepository.standings": {_BY_KEY},
     "LossRepository.take_back": {_BY_KEY, _RUNG},
