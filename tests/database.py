@@ -28,9 +28,12 @@ _EMPTIED = [table.name for table in reversed(metadata.sorted_tables) if table.na
 # has grown beyond this by the many rows of one test or the dead rows of many.
 _FEW_BYTES = 256 * 1024
 _GROWN = text(
-    "SELECT EXISTS (SELECT 1 FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' "
-    "AND NOT starts_with(relname, 'market_') AND pg_relation_size(oid) > :bytes)"
+    "SELECT DISTINCT coalesce(part.inhparent, rows.oid)::regclass::text FROM pg_class AS rows "
+    "LEFT JOIN pg_inherits AS part ON part.inhrelid = rows.oid WHERE rows.relnamespace = 'public'::regnamespace "
+    "AND rows.relkind = 'r' AND pg_relation_size(rows.oid) > :bytes"
 )
+# Postgres truncates them together with those that refer to them alone, which are most tables.
+_REFERRED_TO = {key.column.table.name for table in metadata.tables.values() for key in table.foreign_keys}
 # Where nothing was ever written nothing is to be deleted; ids begin at one again.
 _DELETE = text(
     f"""
@@ -53,7 +56,7 @@ END $$
 )
 # Another after whatever was committed to the calendar: how many rows there are, and the transactions that wrote them.
 _VERSION = text(
-    " UNION ALL ".join(f"SELECT '{name}', count(*), sum(xmin\\:\\:text\\:\\:bigint) FROM {name}" for name in _CALENDAR)
+    " UNION ALL ".join(f"SELECT '{name}', count(*), sum(xmin::text::bigint) FROM {name}" for name in _CALENDAR)
 )
 
 _prepared: set[str] = set()
@@ -86,10 +89,12 @@ async def empty(database: Database) -> None:
     async with database.transaction(None) as session:
         # Whoever still reads or writes for the test before ends first.
         await session.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
-        if (await session.execute(_GROWN, {"bytes": _FEW_BYTES})).scalar_one():
-            await session.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
-        else:
-            await session.execute(_DELETE)
+        grown = set((await session.execute(_GROWN, {"bytes": _FEW_BYTES})).scalars()) & set(_EMPTIED)
+        if grown & _REFERRED_TO:
+            await session.execute(text(f"TRUNCATE {names}"))
+        elif grown:
+            await session.execute(text(f"TRUNCATE {', '.join(sorted(grown))}"))
+        await session.execute(_DELETE)
         await ScheduleRepository(session).seed(DEFAULT_SCHEDULES)
         if await _version(session) != _versions.get(database.engine.url):
             await _restore_calendar(session)

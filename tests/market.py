@@ -4,7 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date, timedelta
 
+from sqlalchemy import text
+
 from adapters.prices.simulated import SimulatedPrices
+from db.bars import BarRepository
 from db.training_jobs import MLTrainingJobRepository, TrainingRequest
 from ops.local import Servers
 from tests.world import World, open_world
@@ -17,6 +20,7 @@ from worker.steps.train import train
 PARAMETERS = strategy_named("dip").parameters(DEFAULTS)
 HASH = PARAMETERS.hash
 FIRST, DAY = date(2019, 3, 5), date(2024, 3, 5)
+SYMBOLS = 40
 
 
 @asynccontextmanager
@@ -24,13 +28,27 @@ async def open_market(servers: Servers) -> AsyncIterator[World]:
     """Yield a world half an hour after DAY's close: 40 symbols, one user."""
     async with open_world(servers) as world:
         calendar = world.resources.calendar
-        days = [one.day for one in calendar.sessions_between(max(FIRST, calendar.first), DAY)]
-        await world.store_bars((await SimulatedPrices(7, days, 40).bars(days[0], DAY)).bars, DAY)
+        await _store_bars(world)
         session = calendar.session(DAY)
         assert session is not None
         await world.set_clock(session.closes + timedelta(minutes=30))
         await world.sign_up("asha")
         yield world
+
+
+async def _store_bars(world: World) -> None:
+    """Store the market's bars: made once in a database, copied within it from then on."""
+    calendar = world.resources.calendar
+    async with world.database.transaction(None) as session:
+        if (await session.execute(text("SELECT to_regclass('kept.bars') IS NOT NULL"))).scalar_one():
+            await session.execute(text("INSERT INTO bars TABLE kept.bars"))
+            await BarRepository(session).store_day(DAY, SYMBOLS, 0, True, "a test")
+            return
+    days = [one.day for one in calendar.sessions_between(max(FIRST, calendar.first), DAY)]
+    await world.store_bars((await SimulatedPrices(7, days, SYMBOLS).bars(days[0], DAY)).bars, DAY)
+    async with world.database.transaction(None) as session:
+        await session.execute(text("CREATE SCHEMA kept"))
+        await session.execute(text("CREATE TABLE kept.bars AS TABLE bars"))
 
 
 async def requested(world: World, *, model_type: str = VERDICT_CLASSIFIER, activate: bool = True) -> int:

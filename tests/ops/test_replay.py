@@ -1,11 +1,13 @@
 """A short replay through real processes, which leave nothing behind however it ends."""
 
+import asyncio
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -14,14 +16,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from adapters.prices.simulated import SimulatedPrices
 from ops.replay.plan import exchange_calendar
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 # Nothing listens there: a replay that looked at them would fail.
 PRODUCTION = {"DATABASE_URL": "postgres://me:secret@127.0.0.1:1/production", "REDIS_URL": "redis://127.0.0.1:1"}
-SHORT = ["replay", "--users", "2", "--workers", "1", "--from", "2025-12-18", "--to", "2025-12-24"]
-LIGHT = [*SHORT, "--data", "bars"]  # two symbols are quick to load, and too few to learn from
+SHORT = ["replay", "--users", "2", "--workers", "1", "--from", "2025-12-18", "--to", "2025-12-24", "--data", "bars"]
+# Enough to learn from, and a tenth of what the simulated market has by itself.
+SYMBOLS = 12
 START_SECONDS = 90.0  # with every core busy
 STOP_SECONDS = 45.0
 
@@ -49,12 +53,26 @@ def started(folder: Path, *arguments: str, **environment: str) -> Iterator[subpr
 
 
 def write_bars(folder: Path) -> None:
-    """Write two symbols' bars, with a year of history."""
-    folder.mkdir()
+    """Write two symbols' bars, with a year of history: quick to load, and too few to learn from."""
     days = [one.day for one in exchange_calendar().sessions_between(date(2024, 12, 2), date(2025, 12, 31))]
     for symbol in ("INFY", "TCS"):
-        rows = [f"{day},100,101,99,{100 + number % 2},1000" for number, day in enumerate(days)]
-        (folder / f"{symbol}.csv").write_text("\n".join(["date,open,high,low,close,volume", *rows, ""]))
+        write_symbol(folder, symbol, [f"{day},100,101,99,{100 + number % 2},1000" for number, day in enumerate(days)])
+
+
+async def write_market(folder: Path) -> None:
+    """Write the bars of some symbols of the simulated market."""
+    calendar = exchange_calendar()
+    days = [one.day for one in calendar.sessions_between(calendar.first, date(2025, 12, 31))]
+    rows: dict[str, list[str]] = defaultdict(list)
+    for bar in (await SimulatedPrices(7, days, SYMBOLS).bars(days[0], days[-1])).bars:
+        rows[bar.symbol].append(f"{bar.day},{bar.open},{bar.high},{bar.low},{bar.close},{bar.volume}")
+    for symbol, bars in rows.items():
+        write_symbol(folder, symbol, bars)
+
+
+def write_symbol(folder: Path, symbol: str, rows: list[str]) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / f"{symbol}.csv").write_text("\n".join(["date,open,high,low,close,volume", *rows, ""]))
 
 
 def kill_quietly(process: psutil.Process) -> None:
@@ -83,6 +101,7 @@ def family_at_work(process: subprocess.Popen[bytes], folder: Path) -> list[psuti
 
 
 def test_a_short_replay_ends_with_nothing_unfinished_though_its_scheduler_was_killed(tmp_path: Path) -> None:
+    asyncio.run(write_market(tmp_path / "bars"))
     with started(tmp_path, *SHORT, "--json") as process:
         (scheduler,) = [one for one in family_at_work(process, tmp_path) if "scheduler.main" in one.cmdline()]
         scheduler.kill()
@@ -101,7 +120,7 @@ def test_a_short_replay_ends_with_nothing_unfinished_though_its_scheduler_was_ki
 
 def test_no_process_stays_behind_when_a_replay_is_interrupted(tmp_path: Path) -> None:
     write_bars(tmp_path / "bars")
-    with started(tmp_path, *LIGHT) as process:
+    with started(tmp_path, *SHORT) as process:
         family = family_at_work(process, tmp_path)
         assert len(family) >= 4  # two servers, the scheduler, the workers' supervisor
         process.send_signal(signal.SIGINT)
@@ -113,7 +132,7 @@ def test_no_process_stays_behind_when_a_replay_is_interrupted(tmp_path: Path) ->
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
 def test_no_process_stays_behind_when_a_replay_is_killed(tmp_path: Path) -> None:
     write_bars(tmp_path / "bars")
-    with started(tmp_path, *LIGHT) as process:
+    with started(tmp_path, *SHORT) as process:
         family = family_at_work(process, tmp_path)
         process.kill()
         process.wait()
@@ -122,7 +141,7 @@ def test_no_process_stays_behind_when_a_replay_is_killed(tmp_path: Path) -> None
 
 def test_a_door_that_cannot_run_is_an_error_with_its_own_words(tmp_path: Path) -> None:
     write_bars(tmp_path / "bars")
-    with started(tmp_path, *LIGHT, MUHURAT_WORKER_LEASE_SECONDS="soon") as process:
+    with started(tmp_path, *SHORT, MUHURAT_WORKER_LEASE_SECONDS="soon") as process:
         assert process.wait(START_SECONDS) == 1
     (line,) = [line for line in (tmp_path / "err").read_text().splitlines() if line.startswith("error: ")]
     assert "MUHURAT_WORKER_LEASE_SECONDS" in line
