@@ -127,6 +127,10 @@ _HOLD = text(
         FOR UPDATE OF s SKIP LOCKED) e
     """
 )
+# A row that was written between the beginning of a statement and its lock is looked at anew. Where partitions are
+# chosen while the statement runs Postgres 18 crashes at that, all of it, unless the lock is part of a statement that
+# writes.
+_EVERY_PARTITION = text("SELECT set_config('enable_partition_pruning', 'off', true)")
 _THERE = text(
     """
     SELECT e.id FROM unnest(CAST(:slots AS timestamptz[]), CAST(:ids AS bigint[])) AS w(scheduled_for, id)
@@ -222,6 +226,7 @@ class InterventionRepository:
 
     async def hold(self, keys: Sequence[tuple[datetime, int]]) -> dict[int, Held]:
         """Return executions, locked; those that somebody else is changing at this moment are left out."""
+        await self.session.execute(_EVERY_PARTITION)
         rows = await self.session.execute(_HOLD, _values(keys))
         return {row[1]: Held(*row) for row in rows}
 

@@ -1,13 +1,16 @@
 """Whoever acts, claims or promotes at the same moment: one wins, and everybody is told the truth."""
 
 import asyncio
+from itertools import count
 
 import pytest
+from sqlalchemy import text
 
 from config.servers import ServerUrls
 from db.claims import LedgerRepository
 from db.engine import make_engine
 from db.executions import Bell, ServiceTaskRepository
+from db.interventions import InterventionRepository
 from db.transaction import Database
 from tests.people import Person, person, scalar, worker
 from tests.waiting import until
@@ -71,6 +74,35 @@ async def test_of_an_act_and_a_claim_at_once_one_wins(database: Database, bells:
             assert (status, bell.execution_id in claimed) == ("cancelled", False)
         else:
             assert (result.verdict, status, bell.execution_id in claimed) == (Verdict.LOST, "running", True)
+
+
+async def test_many_are_held_while_each_of_them_is_written(
+    urls: ServerUrls, database: Database, bells: Bells, asha: Person
+) -> None:
+    """A row that was written between a statement's beginning and its lock is looked at anew: Postgres must live."""
+    made = await retrying(database, bells, asha, count=5 * MANY)
+    keys, is_held = [(bell.scheduled_for, bell.execution_id) for bell in made], asyncio.Event()
+
+    async def write(own: Database) -> None:
+        for number in count():
+            if is_held.is_set():
+                return
+            one = {"id": keys[-1 - number % (4 * MANY)][1]}
+            async with own.transaction(None) as session:
+                await session.execute(
+                    text("UPDATE service_task_execution SET attempt = attempt + 1 WHERE id = :id"), one
+                )
+
+    own = [Database(make_engine(urls.sqlalchemy, pool_size=1)) for _ in range(2)]
+    writing = [asyncio.create_task(write(one)) for one in own]
+    for _ in range(10):
+        async with database.transaction(None) as session:
+            held = await InterventionRepository(session).hold(keys)
+        assert len(held) >= len(keys) - len(own)
+    is_held.set()
+    await asyncio.gather(*writing)
+    for one in own:
+        await one.close()
 
 
 async def test_a_message_that_is_promoted_and_taken_between_the_row_and_the_script_is_dropped_at_the_claim(
