@@ -8,6 +8,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 from migrations.halt_function import HALT_FUNCTION, HALT_OF
+from migrations.row_security_once import ASK_BY_ROW, ASK_ONCE
 
 revision = "20261129_scheduler"
 down_revision = "20261128_fewer_keys"
@@ -139,9 +140,13 @@ def upgrade() -> None:
     op.execute(HALT_OF)
     # What is nobody's own stops everybody: everybody sees it.
     op.execute("CREATE POLICY everywhere ON halts FOR SELECT USING (user_id IS NULL)")
+    for statement in ASK_ONCE:
+        op.execute(statement)
 
 
 def downgrade() -> None:
+    for statement in ASK_BY_ROW:
+        op.execute(statement)
     for name in _RULES:
         op.drop_constraint(op.f(f"ck_schedules_{name}"), "schedules", type_="check")
     op.drop_column("service_status", "changed_by")
