@@ -22,20 +22,23 @@ class Columns:
         self._kinds = kinds
 
     def rows(self, alias: str) -> str:
-        """Return the SQL of the rows, to stand after FROM."""
-        arrays = (
-            f"CAST(string_to_array(:{name}, chr(31), chr(30)) AS {'bigint' if kind == _MOMENT else kind}[])"
-            for name, kind in self._kinds.items()
-        )
-        names = ", ".join(self._kinds)
-        if _MOMENT not in self._kinds.values():
-            return f"unnest({', '.join(arrays)}) AS {alias}({names})"
-        read = (f"{_READ} * {name} AS {name}" if kind == _MOMENT else name for name, kind in self._kinds.items())
-        return f"(SELECT {', '.join(read)} FROM unnest({', '.join(arrays)}) AS sent({names})) AS {alias}"
+        """Return the SQL of the rows, to stand after FROM.
+
+        Taken apart in a list of what is selected, where each value goes on as it comes; after FROM Postgres would lay
+        every column down before it reads the first row.
+        """
+        values = ", ".join(f"{_value(name, kind)} AS {name}" for name, kind in self._kinds.items())
+        return f"(SELECT {values}) AS {alias}"
 
     def values(self, **columns: Sequence[Any]) -> Mapping[str, str]:
         """Return the parameters of `rows`. Raises KeyError when a column is missing."""
         return {name: _joined(columns[name], kind) for name, kind in self._kinds.items()}
+
+
+def _value(name: str, kind: str) -> str:
+    kept = "bigint" if kind == _MOMENT else kind
+    value = f"unnest(CAST(string_to_array(:{name}, chr(31), chr(30)) AS {kept}[]))"
+    return f"{_READ} * {value}" if kind == _MOMENT else value
 
 
 def _joined(values: Sequence[Any], kind: str) -> str:

@@ -1,27 +1,31 @@
 """What a batch's rows add up to, to be held against what its source said."""
 
-from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Result, TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 # Of orders and fills, which nothing changes once they are final; of positions as their own fills have them, so that a
-# position that was sold since still counts as it was imported. What belongs to no position is a group of its own.
+# position that was sold since still counts as it was imported. What belongs to no position is a group of its own. What
+# a position's own row says of what an import closed is rounded to paise each. The orders are read once for all of it.
 _SUMS = text(
     """
-    WITH deals AS (
+    WITH mine AS MATERIALIZED (
+        SELECT id, position_id FROM orders WHERE import_batch_id = :batch_id AND user_id = :user_id),
+    deals AS (
         SELECT o.position_id, f.side = 'buy' AS bought, f.quantity, f.quantity * f.price AS value, f.charges
-        FROM orders o JOIN fills f ON f.order_id = o.id
-        WHERE o.import_batch_id = :batch_id AND o.user_id = :user_id
-          AND f.import_batch_id = :batch_id AND f.user_id = :user_id),
+        FROM mine o JOIN fills f ON f.order_id = o.id AND f.import_batch_id = :batch_id AND f.user_id = :user_id),
     p AS (SELECT position_id IS NOT NULL AS is_one, count(*) AS fills, sum(charges) AS charges,
                  coalesce(sum(quantity) FILTER (WHERE bought), 0) AS bought,
                  coalesce(sum(quantity) FILTER (WHERE NOT bought), 0) AS sold,
                  coalesce(sum(value) FILTER (WHERE bought), 0) AS bought_value,
                  coalesce(sum(value) FILTER (WHERE NOT bought), 0) AS sold_value
-          FROM deals GROUP BY position_id)
-    SELECT (SELECT count(*) FROM orders WHERE import_batch_id = :batch_id AND user_id = :user_id) AS orders,
+          FROM deals GROUP BY position_id),
+    closed AS (
+        SELECT count(*) AS positions, coalesce(sum(p.realized_pnl + p.charges), 0) AS earned
+        FROM positions p JOIN mine x ON x.id = p.sell_order_id
+        WHERE p.import_batch_id = :batch_id AND p.user_id = :user_id)
+    SELECT (SELECT count(*) FROM mine) AS orders,
            coalesce(sum(fills), 0) AS fills, coalesce(sum(bought), 0) AS bought, coalesce(sum(sold), 0) AS sold,
            coalesce(sum(bought_value), 0) AS bought_value, coalesce(sum(sold_value), 0) AS sold_value,
            coalesce(sum(charges), 0) AS charges,
@@ -31,17 +35,9 @@ _SUMS = text(
            (SELECT count(*) FROM tracked_symbols WHERE import_batch_id = :batch_id AND user_id = :user_id) AS tracked,
            -- As it was when the batch ended, whatever was traded since.
            (SELECT sum(c.amount) FROM cash_entries c JOIN import_batches b ON b.id = :batch_id
-            WHERE c.user_id = :user_id AND c.account_id = b.account_id AND c.created_at <= b.finished_at) AS cash
+            WHERE c.user_id = :user_id AND c.account_id = b.account_id AND c.created_at <= b.finished_at) AS cash,
+           (SELECT positions FROM closed) AS closed_positions, (SELECT earned FROM closed) AS earned_by_positions
     FROM p
-    """
-)
-# What a position's own row says of what an import closed, rounded to paise each.
-_POSITIONS = text(
-    """
-    SELECT count(*) AS positions, coalesce(sum(p.realized_pnl + p.charges), 0) AS realized
-    FROM positions p JOIN orders x ON x.id = p.sell_order_id AND x.import_batch_id = :batch_id
-        AND x.user_id = :user_id
-    WHERE p.import_batch_id = :batch_id AND p.user_id = :user_id
     """
 )
 # A table that was just filled was not analysed: the planner takes it for empty, and would look each of a hundred
@@ -71,22 +67,18 @@ class ImportSumsRepository:
         self._values = {"user_id": user_id, "batch_id": batch_id}
 
     async def sums(self) -> dict[str, Any]:
-        """Return what the batch's rows add up to, by the names of what its source said."""
-        return dict((await self._at_once(_SUMS)).mappings().one())
+        """Return what the batch's rows add up to, by the names of what its source said.
 
-    async def closed(self) -> tuple[int, Decimal]:
-        """Return how many positions the batch closed, and what their rows say they earned before charges."""
-        row = (await self._at_once(_POSITIONS)).one()
-        return row.positions, row.realized
+        Beside them `closed_positions` and `earned_by_positions`: how many the batch closed, and what their own rows say
+        they earned before charges.
+        """
+        # What is set for it ends with the savepoint.
+        async with self.session.begin_nested() as only_here:
+            await self.session.execute(_AT_ONCE)
+            found = dict((await self.session.execute(_SUMS, self._values)).mappings().one())
+            await only_here.rollback()
+        return found
 
     async def tracked_otherwise(self) -> list[dict[str, Any]]:
         """Return the shares of which the system was said to own another number than its position holds."""
         return [dict(row) for row in (await self.session.execute(_TRACKED, self._values)).mappings()]
-
-    async def _at_once(self, statement: TextClause) -> Result[Any]:
-        # What is set for it ends with the savepoint.
-        async with self.session.begin_nested() as only_here:
-            await self.session.execute(_AT_ONCE)
-            found = await self.session.execute(statement, self._values)
-            await only_here.rollback()
-        return found

@@ -11,7 +11,7 @@ from typing import Any
 
 from db.columns import Columns
 from db.import_rows import NewOrder, Rows
-from trading.orders import OrderState
+from trading.orders import LIVE, OrderState
 from trading.values import Side, money
 
 # An order that the exchange has not seen yet rests parked at the paper venue; one that ended is what it ended as.
@@ -124,7 +124,7 @@ def positions(rows: Rows, ids: Ids) -> Mapping[str, str]:
 
 def orders(new: Sequence[NewOrder], ids: Ids, target: Target) -> Mapping[str, str]:
     """Return the values of `ORDER`. What was filled at once, when it was placed, says so by a null of `filled`."""
-    tags = [import_tag(target.code, one.key) for one in new]
+    tags = [_tag(one, target) for one in new]
     apart = [None if _is_at_once(one) else one for one in new]
     return ORDER.values(
         id=[ids.orders[one.key] for one in new],
@@ -179,13 +179,19 @@ def _facts(order: NewOrder) -> str:
     return f"{{{', '.join(said)}}}"
 
 
-def _broker_id(order: NewOrder, tag: str, target: Target) -> str | None:
+def _tag(order: NewOrder, target: Target) -> str | None:
+    """Return what the venue is to know an order by, None when it will never hear of it."""
+    return import_tag(target.code, order.key) if order.at_venue or order.status in LIVE else None
+
+
+def _broker_id(order: NewOrder, tag: str | None, target: Target) -> str | None:
     """Return the id the venue knows an order by: the paper venue its own, another the one it once gave.
 
-    The predecessor's own paper ids began anew with each start, so they name nothing.
+    The predecessor's own paper ids began anew with each start, so they name nothing. What another broker gave is kept
+    with a paper account's order as its old id alone: the paper venue never gave it.
     """
-    if order.at_venue and target.venue == "paper":
-        return f"P{tag}"
+    if target.venue == "paper":
+        return f"P{tag}" if order.at_venue else None
     return None if order.source == "paper_trading" else order.legacy_id
 
 

@@ -39,8 +39,9 @@ class OrderRow(Base):
     session_day: the session it is meant for. as_of: the slot whose data it was decided on. reserved: rupees it may
     still cost. change: what the broker was or will be asked to change it to. *_at columns are market time.
     execution_*: the names older exports know `avg_price`, `filled_quantity` and `filled_at` by. retry_of: the failed
-    order this one tries again. position_id: what a sale or a re-entry belongs to. execution_id: null, and
-    config_version nought, for one that was imported.
+    order this one tries again. position_id: what a sale or a re-entry belongs to. tag: what the venue knows it by; null
+    for one that was imported and is over where no venue knows of it. execution_id: null, and config_version nought, for
+    one that was imported.
     """
 
     __tablename__ = "orders"
@@ -56,6 +57,7 @@ class OrderRow(Base):
         CheckConstraint(f"failure_kind IN ({_FAILURES})", name="failure_kind"),
         CheckConstraint("quantity > 0", name="quantity"),
         CheckConstraint("filled_quantity BETWEEN 0 AND quantity", name="filled"),
+        CheckConstraint(f"tag IS NOT NULL OR status NOT IN ({_LIVE_LIST})", name="tag"),
         UniqueConstraint("account_id", "intent_key"),
         Index(
             "uq_orders_broker_order_id", "account_id", "broker_order_id", unique=True,
@@ -68,7 +70,7 @@ class OrderRow(Base):
         Index("ix_orders_user_status_symbol_time", "user_id", "status", "symbol", "placed_at"),
         Index(None, "status", "last_status_check", postgresql_where=f"status IN ({_LIVE_LIST})"),
         Index("ix_orders_failed", "account_id", "retry_until", postgresql_where="status = 'failed'"),
-        Index(None, "account_id", "tag"),
+        Index(None, "account_id", "tag", postgresql_where="tag IS NOT NULL"),
         Index(None, "order_id", "account_id", postgresql_where="order_id IS NOT NULL"),
         Index(None, "execution_id", postgresql_where="execution_id IS NOT NULL"),
         Index(None, "session_day"),
@@ -94,7 +96,7 @@ class OrderRow(Base):
     price: Mapped[ExactPrice | None]
     status: Mapped[Word]
     intent_key: Mapped[str]
-    tag: Mapped[Name]
+    tag: Mapped[Name | None]
     strategy: Mapped[Name]
     leg: Mapped[Name]
     rank: Mapped[int]

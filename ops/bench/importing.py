@@ -17,7 +17,7 @@ from typing import Any
 
 from config.servers import ServerUrls
 from ops.bench.report import BenchError, at_least, at_most, measured, middle, versions_of
-from ops.bench.trades import write_trades
+from ops.bench.trades import AGAIN, write_trades
 from ops.doors import ROOT, without_foreign_servers
 from ops.local import FOLDER, Servers, running
 from ops.schema import make_ready
@@ -31,13 +31,18 @@ _PACKAGES = ("sqlalchemy", "asyncpg")
 _RSS_MB = 1 << 20 if sys.platform == "darwin" else 1 << 10
 
 
-def measure(trades: int, rounds: int, seed: int, told: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
-    """Import and dry-run a file, in turns. told: what is done next. Raises BenchError, LocalServerError."""
+def measure(
+    trades: int, rounds: int, seed: int, again: float = AGAIN, told: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Import and dry-run a file, in turns. Raises BenchError, LocalServerError.
+
+    again: levels of the re-entry ladder that a trade took on average. told: what is done next.
+    """
     # What the two run one after the other in is turned around with each round: a machine grows warm, and tired.
     PLACE.mkdir(parents=True, exist_ok=True)
     path = PLACE / "trades_history.json"
     told(f"Writing {trades:,} trades")
-    write_trades(path, trades, seed)
+    write_trades(path, trades, seed, again)
     versions: dict[str, str] = {}
     found: dict[bool, list[dict[str, float]]] = {False: [], True: []}
     for number in range(rounds):
@@ -55,6 +60,7 @@ def _figures(trades: int, rounds: int, brought: dict[str, float], dry: dict[str,
     return {
         "trades": trades,
         "rounds": rounds,
+        "rows": brought["rows"],
         "trades_per_s": trades / brought["seconds"],
         "rows_per_s": brought["rows"] / brought["seconds"],
         "import_s": brought["seconds"],

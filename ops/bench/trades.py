@@ -11,35 +11,43 @@ _BEGINS = datetime(2015, 1, 2, 9, 15, 11)  # noqa: DTZ001  # Indian time without
 _CAPITAL = 100_000
 # So many trades a share end before today, each being over before the next begins.
 _TRADES_A_SHARE, _FEWEST_SHARES = 60, 1500
-# Levels of the re-entry ladder, and how often a trade took none, one or both of them.
-_LEVELS, _TAKEN = (20, 10), (0, 1, 1, 2)
+# Levels of the re-entry ladder, and how many of the trades that took the first took the second too.
+_LEVELS, _DEEPER = (20, 10), 0.3
+# What the strategy's rules take of them on average, on five years of 34 large shares: a quarter of the trades take any.
+AGAIN, MOST_AGAIN = 0.34, 1 + _DEEPER
 
 
-def write_trades(path: Path, trades: int, seed: int) -> None:
-    """Write a `trades_history.json` of closed trades, one a line; on average each was bought two times."""
+def write_trades(path: Path, trades: int, seed: int, again: float = AGAIN) -> None:
+    """Write a `trades_history.json` of closed trades, one a line.
+
+    again: levels of the ladder that a trade took on average, at most MOST_AGAIN.
+    """
     with path.open("w", encoding="utf-8") as file:
         file.write('{"trades":[\n')
-        for number, trade in enumerate(_trades(trades, Random(seed))):  # noqa: S311  # no secret
+        for number, trade in enumerate(_trades(trades, again, Random(seed))):  # noqa: S311  # no secret
             file.write((",\n" if number else "") + json.dumps(trade))
         file.write('],"failed_orders":[],"last_run":"2025-03-12T18:00:03"}')
 
 
-def _trades(count: int, chance: Random) -> Iterator[dict[str, Any]]:
+def _trades(count: int, again: float, chance: Random) -> Iterator[dict[str, Any]]:
     free = [_BEGINS] * max(_FEWEST_SHARES, count // _TRADES_A_SHARE)
     for number in range(count):
         share = chance.randrange(len(free))
         at = free[share] + timedelta(days=chance.randint(1, 20), seconds=chance.randint(0, 20_000))
-        trade, free[share] = _trade(number, f"SYM{share:04d}", at, chance)
+        taken = 0 if chance.random() >= again / MOST_AGAIN else 2 if chance.random() < _DEEPER else 1
+        trade, free[share] = _trade(number, f"SYM{share:04d}", at, taken, chance)
         yield trade
 
 
-def _trade(number: int, share: str, at: datetime, chance: Random) -> tuple[dict[str, Any], datetime]:
-    """Return a trade and when it was over."""
+def _trade(
+    number: int, share: str, at: datetime, taken: int, chance: Random
+) -> tuple[dict[str, Any], datetime]:  # fmt: skip
+    """Return a trade and when it was over. taken: levels of the ladder."""
     price = round(chance.uniform(50, 3000), 2)
     quantity = max(1, int(_CAPITAL / price))
     again: list[dict[str, Any]] = []
     last = at
-    for rung, level in enumerate(_LEVELS[: chance.choice(_TAKEN)]):
+    for rung, level in enumerate(_LEVELS[:taken]):
         last += timedelta(days=chance.randint(1, 4))
         lower = round(price * (0.95 - 0.04 * rung), 2)
         shares, rsi = max(1, int(_CAPITAL / lower)), round(chance.uniform(level - 8, level - 0.5), 1)

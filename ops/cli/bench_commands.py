@@ -30,6 +30,9 @@ def bench_import(
     trades: Annotated[int, typer.Option(min=1, max=2_000_000, help="Trades in the file, with re-entries.")] = 100_000,
     rounds: Rounds = 3,
     seed: o.Seed = 7,
+    again: Annotated[
+        float, typer.Option(min=0, max=1.3, help="Levels of the re-entry ladder that a trade took, on average.")
+    ] = 0.34,
     json: o.Json = False,
 ) -> None:
     """Bring a file of trades in and dry-run it, on equal empty databases: trades a second, memory, and their ratio."""
@@ -40,7 +43,7 @@ def bench_import(
 
     forget_foreign_servers()
     with Console(stderr=True).status("Starting") as screen:
-        report = measure(trades, rounds, seed, screen.update)
+        report = measure(trades, rounds, seed, again, screen.update)
     tell(report, as_json=json)
 
 

@@ -27,7 +27,9 @@ class Judge:
         await self._tracked(lookups, chunk)
         known = await lookups.known([one.key for one in new if one.key is not None])
         ids = await lookups.by_ids([one for entry in new for one in entry.legacy_ids])
-        held = await lookups.held([one.symbol for one in new if one.symbol and one.rows and one.rows.positions])
+        held = await lookups.held(
+            [one.symbol for one in new if one.symbol and one.rows is not None and one.rows.positions]
+        )
         live = await lookups.live_sides([one.live[0] for one in new if one.live is not None])
         for entry in new:
             before = known.get(entry.key or "")

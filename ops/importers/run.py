@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import RowMapping, text
@@ -19,18 +18,16 @@ from db.import_batches import ImportBatchRepository
 from db.import_lookups import ImportLookupRepository
 from db.import_rows import Rows
 from db.import_values import Ids, Target
-from db.imports import ImportRepository, new_ids, prepare
+from db.imports import ImportRepository, new_ids
 from db.transaction import Database
 from ops.importers.entry import Entry, Outcome, Sums
 from ops.importers.errors import BrokenFileError, ImportRaceError
 from ops.importers.judge import Judge
+from ops.importers.reading import Chunks, turns
 from ops.importers.rollback import take_back
 from ops.importers.source import Source
-from ops.importers.store import Chunk, new_of, rows_of, store
+from ops.importers.store import Chunk, store
 from ops.importers.words import UNMAPPED
-
-# Large enough for one statement a table to be worth it, small enough to be parsed while the chunk before is stored.
-CHUNK = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,21 +122,37 @@ class _Run:
         self._cash: Decimal | None = None
         self._judge = Judge()
         self._noted: dict[str, RowMapping] = {}
+        self._chunks = Chunks(source, target, self._new_ids())
+        self._coming: asyncio.Task[Chunk] | None = None
 
     async def all(self) -> Done:
         """Take every chunk, then end the batch."""
         await self._begin()
-        chunks = _Chunks(self._source, self._target, self._new_ids())
-        coming = asyncio.create_task(asyncio.to_thread(chunks.take))
-        try:
-            while (chunk := await coming).entries:
-                # The next chunk is read while this one is stored.
-                coming = asyncio.create_task(asyncio.to_thread(chunks.take))
-                await self._take(chunk)
-        finally:
-            await asyncio.wait([coming])
-        await self._end(chunks.broken)
+        with turns():
+            try:
+                while await self._take_next():
+                    pass
+            finally:
+                if self._coming is not None:
+                    await asyncio.wait([self._coming])
+        await self._end(self._chunks.broken)
         return self._done
+
+    async def _take_next(self) -> bool:
+        """Take the next chunk. Returns whether there was one."""
+        chunk = await self._read_on()
+        self._coming = None
+        if not chunk.entries:
+            return False
+        await self._take(chunk)
+        self._chunks.spent = chunk
+        return True
+
+    def _read_on(self) -> asyncio.Task[Chunk]:
+        """Let the next chunk be read, unless it is."""
+        if self._coming is None:
+            self._coming = asyncio.create_task(asyncio.to_thread(self._chunks.take))
+        return self._coming
 
     def _new_ids(self) -> Callable[[Rows], Ids]:
         """Return what takes ids in a thread: by the event loop, in a transaction that no other waits for."""
@@ -186,6 +199,8 @@ class _Run:
             now = await _market_now(session)
             lookups = ImportLookupRepository(session, self._target.user_id, self._target.account_id)
             await self._judge.judge(lookups, entries, self._done.batch_id)
+            # While Postgres stores, which takes longer, the next chunk is read: sooner, and both would wait for Python.
+            self._read_on()
             await store(session, rows, chunk, f"import:{self._done.batch_id}:{before}", now)
             await self._judge_money(lookups, entries)
             await self._settled(session, entries, before)
@@ -246,28 +261,6 @@ class _Run:
             rows = ImportRepository(session, self._target, self._done.batch_id)
             reference = f"import:{self._done.batch_id}:cash"
             await rows.deposit(cash - account.cash, reference, await _market_now(session))
-
-
-class _Chunks:
-    """The entries of a source, some at a time, prepared. broken: why they ended before the source did."""
-
-    def __init__(self, source: Source, target: Target, new_ids: Callable[[Rows], Ids]) -> None:
-        self._entries: Iterator[Entry] = source.entries()
-        self._target, self._new_ids = target, new_ids
-        self.broken: BrokenFileError | None = None
-
-    def take(self) -> Chunk:
-        """Return the next entries, none at the end. Called in a thread, while the entries before are stored."""
-        taken: list[Entry] = []
-        try:
-            taken.extend(islice(self._entries, CHUNK))
-        except BrokenFileError as error:
-            self.broken = error
-        chunk = Chunk(taken, new=len(new_of(taken)))
-        if chunk.new:
-            rows = rows_of(taken)
-            chunk.prepared = prepare(rows, self._new_ids(rows), self._target)
-        return chunk
 
 
 def _with_others(chunk: Sequence[Entry]) -> Iterator[Entry]:

@@ -27,10 +27,9 @@ async def verify(session: AsyncSession, batch: Mapping[str, Any]) -> list[Measur
     sums = ImportSumsRepository(session, batch["user_id"], batch["id"])
     found = await sums.sums()
     measures = [_measure(name, value, found[name]) for name, value in batch["expected"].items() if name in found]
-    positions, realized = await sums.closed()
-    expected = Decimal(batch["expected"].get("realized", "0"))
-    off = abs(realized - expected) <= _HALF_A_PAISA * positions + _HALF_A_PAISA
-    measures.append(Measure("realized, by positions", expected, realized, off))
+    earned, expected = found["earned_by_positions"], Decimal(batch["expected"].get("realized", "0"))
+    agrees = abs(earned - expected) <= _HALF_A_PAISA * found["closed_positions"] + _HALF_A_PAISA
+    measures.append(Measure("realized, by positions", expected, earned, agrees))
     otherwise = [
         Measure(f"shares of {row['symbol']}", row["tracked_quantity"], row["held"], agrees=False)
         for row in await sums.tracked_otherwise()

@@ -91,7 +91,6 @@ OF_IMPORTS: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
     "ImportRepository.deposit": _deposit,
     "ImportRepository.store": _store,
     "ImportRepository.track": _track,
-    "ImportSumsRepository.closed": lambda s: ImportSumsRepository(s, USER, BATCH).closed(),
     "ImportSumsRepository.sums": lambda s: ImportSumsRepository(s, USER, BATCH).sums(),
     "ImportSumsRepository.tracked_otherwise": lambda s: ImportSumsRepository(s, USER, BATCH).tracked_otherwise(),
     "UndoRepository.built_upon": lambda s: UndoRepository(s, _TARGET, BATCH).built_upon(),

@@ -20,6 +20,6 @@ def test_an_import_is_measured_on_servers_of_its_own(
     assert report["bars"].keys() == {"trades_per_s", "rss_mb", "dry_run_ratio"}
     figures = report["figures"]
     # Whether bars hold is no matter of a test: a process that was forked counts what its parent held.
-    assert (figures["trades"], figures["rss_mb"] > 20) == (60, True)
+    assert (figures["trades"], figures["rss_mb"] > 20, figures["rows"] > 300) == (60, True, True)
     assert {"postgres", "sqlalchemy", "asyncpg"} <= report["versions"].keys()
     assert not (tmp_path / ".muhurat" / "bench" / "trades_history.json").exists()

@@ -101,7 +101,7 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
                 await tell(session, execution, told_of(order))
                 return done(order=order.id, state=order.status, code=code.value)
             move(orders, order, OrderEvent.SEND, now, attempt=order.attempt)
-            return _Request(resources.broker(account), order.tag, _placement(order), now)
+            return _Request(resources.broker(account), _tag(order), _placement(order), now)
         if not _is_to_change(order, state):
             return skipped(f"the order is {order.status}", order=order.id)
         if _ends(order):
@@ -113,7 +113,7 @@ async def _begin(resources: Resources, execution: Execution) -> Outcome | _Reque
         elif halt := halts.stopping(Stops.CHANGES, order.symbol):
             _deny_change(orders, order, halt, now)
             return done(order=order.id, change="denied", code=DenyCode.KILL_SWITCH.value)
-        return _Request(resources.broker(account), order.tag, _change(order), now)
+        return _Request(resources.broker(account), _tag(order), _change(order), now)
 
 
 async def _end_placement(resources: Resources, execution: Execution, outcome: PlaceOutcome) -> Outcome:
@@ -220,9 +220,16 @@ def _ends(order: OrderRow) -> bool:
     return bool((order.change or {}).get("cancel"))
 
 
+def _tag(order: OrderRow) -> str:
+    """Return what the venue knows an order by: whatever may still trade has it."""
+    if order.tag is None:
+        raise ValueError(f"order {order.id} has no tag: it was imported, and is over")
+    return order.tag
+
+
 def _placement(order: OrderRow) -> Placement:
     return Placement(
-        tag=order.tag,
+        tag=_tag(order),
         symbol=Symbol(order.symbol),
         side=Side(order.side),
         quantity=order.quantity,

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from db.transaction import Database
-from ops.importers import run
+from ops.importers import reading
 from ops.importers.command import Brought, Screen
 from ops.importers.entry import Entry
 from ops.importers.errors import ImportRaceError
@@ -58,7 +58,8 @@ def _paper(folder: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "CHUNK", _CHUNK)
+    monkeypatch.setattr(reading, "FIRST_CHUNK", _CHUNK)
+    monkeypatch.setattr(reading, "CHUNK", _CHUNK)
 
 
 async def _whole(database: Database, path: Path | str, kind: str) -> tuple[Brought, Mapping[str, Sequence[str]]]:

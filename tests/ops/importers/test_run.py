@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from db.transaction import Database
-from ops.importers import run
+from ops.importers import reading
 from ops.importers.command import Screen
 from ops.importers.entry import Entry
 from ops.importers.source import Found
@@ -226,10 +227,37 @@ async def test_contradictions_are_told_and_the_first_telling_stays(database: Dat
     assert await scalar(database, "SELECT exit_price FROM positions") == 260
 
 
+async def test_an_imported_order_has_a_tag_and_a_venues_id_where_the_venue_knows_of_it_and_its_old_id_in_any_case(
+    database: Database, tmp_path: Path
+) -> None:
+    await somebody(database)
+    await bring(database, _history(tmp_path))
+    known = await rows(
+        database,
+        "SELECT o.symbol, o.order_id, o.broker_order_id = 'P' || o.tag AS is_the_venues, p.id IS NOT NULL AS is_there "
+        "FROM orders o LEFT JOIN paper_orders p ON p.account_id = o.account_id AND p.tag = o.tag "
+        "WHERE o.status = 'filled' ORDER BY o.symbol, o.placed_at",
+    )
+    assert [tuple(one) for one in known] == [
+        ("DEMO1", "A1", None, False), ("DEMO1", "A2", None, False),
+        ("DEMO2", "240102000111222", True, True), ("DEMO2", None, True, True),
+    ]  # fmt: skip
+
+
+async def test_no_order_that_may_still_trade_is_without_a_tag(database: Database, tmp_path: Path) -> None:
+    await somebody(database)
+    await bring(database, _history(tmp_path))
+    async with database.transaction(None) as session:
+        await session.execute(text("UPDATE orders SET tag = NULL WHERE status = 'filled'"))
+        with pytest.raises(IntegrityError, match="ck_orders_tag"):
+            await session.execute(text("UPDATE orders SET tag = NULL, status = 'open' WHERE status = 'filled'"))
+
+
 async def test_open_trades_of_one_share_are_one_position_across_chunks(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "CHUNK", 2)
+    monkeypatch.setattr(reading, "FIRST_CHUNK", 2)
+    monkeypatch.setattr(reading, "CHUNK", 2)
     await somebody(database)
     trades = [
         trade(),
