@@ -1,8 +1,6 @@
 """Reads a source in chunks, in a thread of its own while what was read before is stored."""
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 
 from db.import_rows import Rows
@@ -16,9 +14,6 @@ from ops.importers.store import Chunk, new_of, rows_of
 # Large enough for one statement a table to be worth it, small enough to be parsed while the chunk before is stored. The
 # first is small, so that the database need not wait for it long.
 FIRST_CHUNK, CHUNK = 500, 4000
-# For so long at most Postgres waits for its next statement because what comes is being read. Python's own turns take 25
-# times as long, and a chunk has some twenty statements.
-_TURN_SECONDS = 0.0002
 
 
 class Chunks:
@@ -49,14 +44,3 @@ class Chunks:
         # Some hundred thousand objects are freed in one go, which nothing interrupts: now Postgres is storing for long.
         self.spent = None
         return chunk
-
-
-@contextmanager
-def turns() -> Iterator[None]:
-    """Let the threads of an import take short turns at the interpreter."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(_TURN_SECONDS)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)

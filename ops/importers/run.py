@@ -23,7 +23,7 @@ from db.transaction import Database
 from ops.importers.entry import Entry, Outcome, Sums
 from ops.importers.errors import BrokenFileError, ImportRaceError
 from ops.importers.judge import Judge
-from ops.importers.reading import Chunks, turns
+from ops.importers.reading import Chunks
 from ops.importers.rollback import take_back
 from ops.importers.source import Source
 from ops.importers.store import Chunk, store
@@ -128,13 +128,12 @@ class _Run:
     async def all(self) -> Done:
         """Take every chunk, then end the batch."""
         await self._begin()
-        with turns():
-            try:
-                while await self._take_next():
-                    pass
-            finally:
-                if self._coming is not None:
-                    await asyncio.wait([self._coming])
+        try:
+            while await self._take_next():
+                pass
+        finally:
+            if self._coming is not None:
+                await asyncio.wait([self._coming])
         await self._end(self._chunks.broken)
         return self._done
 
