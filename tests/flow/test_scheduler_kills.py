@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from sqlalchemy import text
 from config.servers import ServerUrls
 from db.transaction import Database
 from ops.doors import Door
+from scheduler.pieces import AT_ONCE, PIECE
 from tests.flow.crowds import (
     FIRED_SECONDS,
     MADE,
@@ -44,6 +45,11 @@ DOUBLES = """
 WITHOUT = """
     SELECT count(*) FROM broker_accounts a WHERE NOT EXISTS (
         SELECT FROM service_task_execution e WHERE e.account_id = a.id AND e.scheduled_for = :slot)
+"""
+
+# Whoever stands still at as many pieces as it makes at once makes no others: another has, or stands at one of these.
+RACED = f"""
+    SELECT ({MADE}) >= :others OR (SELECT count(DISTINCT claimed_by) > 1 FROM schedule_pieces WHERE claimed_by IS NOT NULL)
 """
 
 
@@ -99,30 +105,34 @@ async def test_three_schedulers_that_race_make_and_ring_each_execution_once_thou
     database: Database, urls: ServerUrls, bells: Bells, tmp_path: Path
 ) -> None:
     await crowd(database)
+    first, second = SLOTS
     with schedulers(urls, tmp_path / "racing", "abc") as watched:
         await ready_to_fire(database, 3)
-        takers: set[str] = set()
-        for number, (slot, killed) in enumerate(zip(SLOTS, ((), watched.doors[:2]), strict=True), start=1):
-            await stand_at(database, slot)
-            takers |= await _takers_until(database, slot, list(killed))
-            await fired(database, slot)
-            await rung(bells, number * SUBSCRIBERS)
-    assert len(takers) > 1, "else it was no race"
+        async with AsyncExitStack() as stuck:
+            # The first piece is made by whoever fires.
+            for number in range(1, AT_ONCE + 1):
+                await stuck.enter_async_context(blocked(database, first, number * PIECE + 1))
+            await stand_at(database, first)
+            await until(
+                lambda: scalar(database, RACED, slot=first, others=SUBSCRIBERS - AT_ONCE * PIECE), FIRED_SECONDS
+            )
+        await fired(database, first)
+        await rung(bells, SUBSCRIBERS)
+        await stand_at(database, second)
+        await _made_though(database, second, list(watched.doors[:2]))
+        await fired(database, second)
+        await rung(bells, 2 * SUBSCRIBERS)
     await hold(database, bells, len(SLOTS))
 
 
-async def _takers_until(database: Database, slot: datetime, killed: list[Door]) -> set[str]:
-    """Return who was seen to hold pieces of a slot's fan-out until all of it was made.
+async def _made_though(database: Database, slot: datetime, killed: list[Door]) -> None:
+    """Return once all of a slot is made.
 
     killed: each dies when so many more of its executions are there, wherever it is just then.
     """
-    found: set[str] = set()
     end, step = time.monotonic() + FIRED_SECONDS, SUBSCRIBERS // (len(killed) + 1)
     while (made := await scalar(database, MADE, slot=slot)) != SUBSCRIBERS:
         assert time.monotonic() < end
         if killed and isinstance(made, int) and made > SUBSCRIBERS - len(killed) * step:
             killed.pop(0).signal(signal.SIGKILL)
-        async with database.reading(None) as session:
-            found |= set((await session.execute(text("SELECT claimed_by FROM schedule_pieces"))).scalars())
         await asyncio.sleep(0.005)
-    return found
