@@ -13,13 +13,13 @@ def main() -> int:
 
     from ops.chaos.ordering import note_orders
     from ops.chaos.plans import BACKOFF_SECONDS, MOST_ATTEMPTS, TASKS_USED
-    from ops.chaos.step import chaos_step
+    from ops.chaos.step import replaced
     from worker import actors, child
     from worker.messages import TASKS
 
     note_orders()
     for name in TASKS_USED:
-        actors.STEPS[name] = chaos_step
+        actors.STEPS[name] = replaced(actors.STEPS[name])
     for name in (*TASKS_USED, "submit", "order_sync"):
         TASKS[name] = replace(TASKS[name], attempts=MOST_ATTEMPTS, backoff_seconds=BACKOFF_SECONDS)
     return child.main()

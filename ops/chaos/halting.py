@@ -44,10 +44,7 @@ _HALTS = "SELECT count(*) FROM chaos_halts"
 def _part(fault: Fault) -> Callable[[Scene, Random], Awaitable[None]]:
     async def part(scene: Scene, random: Random) -> None:
         await _begin_evening(scene)
-        try:
-            await _play(scene, fault, random)
-        finally:
-            await scene.eye.rows("DELETE FROM market_clock")
+        await _play(scene, fault, random)
 
     return part
 
@@ -107,7 +104,7 @@ async def _halted(scene: Scene, operator: Process) -> int:
 
 
 async def _begin_evening(scene: Scene) -> None:
-    """Let it be an evening on which brokers take after-market orders."""
+    """Let it be an evening on which brokers take after-market orders, until the case was judged."""
     database = Database(make_engine(scene.ground.urls.sqlalchemy, pool_size=1))
     try:
         async with database.transaction(None) as session:

@@ -1,9 +1,13 @@
 """What an execution of the suite shall do, written into its subject: a number in its case and one word."""
 
+import re
 from dataclasses import dataclass
 
 TASKS_USED = {"notify": "default", "reconcile": "orders"}
-"""Tasks whose steps the suite replaces, with their queues."""
+"""Tasks whose steps the suite replaces, with their queues; what they do for an order remains the product's."""
+
+OF_AN_ORDER = r"^[0-9]+:[0-9]+"
+"""The subjects of executions that steps of the product ask for, as a regular expression of Python and Postgres."""
 
 # Short, so that a case does not take long; long enough that a fault falls into the wait.
 BACKOFF_SECONDS = 3.0
@@ -36,6 +40,11 @@ class Plan:
     def task(self) -> str:
         """The task that runs it: one of each queue in turn."""
         return list(TASKS_USED)[self.number % len(TASKS_USED)]
+
+
+def is_of_an_order(subject: str) -> bool:
+    """Tell whether an execution works for an order, as a step of the product asked for it."""
+    return re.match(OF_AN_ORDER, subject) is not None
 
 
 def plan_of(subject: str) -> Plan:

@@ -38,6 +38,12 @@ AGAIN = (
 NOBODY_IS_SERVED = "UPDATE service_status SET service_running = false"
 HALT = "INSERT INTO chaos_halts (halt_id) VALUES (1)"
 SENDING = "INSERT INTO chaos_orders (order_id, became) VALUES (1, 'sending')"
+PLANNED = SENDING.replace("sending", "planned")
+UNKNOWN = (
+    "INSERT INTO orders (user_id, account_id, symbol, side, order_type, variety, quantity, status, intent_key, tag, strategy, "
+    "leg, rank, reference_price, as_of, session_day, config_version) SELECT user_id, id, 'A', 'buy', 'market', 'amo', 1, "
+    "'unknown', 'k', 't', 'dip', 'entry', 1, 1, now(), current_date, 1 FROM broker_accounts ORDER BY id LIMIT 1"
+)
 SENT = "INSERT INTO chaos_sends (order_id) VALUES (1)"
 PASS = BEGIN.replace("chaos_begins", "chaos_passes")
 WELL = (ACCEPT, CLAIM, BEGIN, PASS, EFFECT, END)
@@ -79,6 +85,10 @@ def test_what_was_on_its_way_before_a_halt_may_be_asked_of_its_broker_after_it(g
     assert looked(ground, (*WELL, SENDING, HALT, SENT)) == {}
 
 
+def test_what_a_broker_never_got_may_be_asked_again_and_is_planned_again_after_a_halt(ground: Ground) -> None:
+    assert looked(ground, (*WELL, PLANNED, SENDING, SENT, PLANNED, SENDING, SENT, HALT, PLANNED)) == {}
+
+
 @pytest.mark.parametrize(
     ("promise", "said", "statements"),
     [
@@ -100,10 +110,12 @@ def test_what_was_on_its_way_before_a_halt_may_be_asked_of_its_broker_after_it(g
             "later than due",
             (ACCEPT, CLAIM, f"UPDATE service_task_execution SET status = 'retrying', next_attempt_at = now() - interval '{LATE_SECONDS + 1} s'"),
         ),
-        ("halts_hold", "1 sending", (SENDING.replace("sending", "planned"), HALT, SENDING, SENT)),
-        ("halts_hold", "1 planned", (HALT, SENDING.replace("sending", "planned"))),
+        ("halts_hold", "1 sending", (PLANNED, HALT, SENDING, SENT)),
+        ("halts_hold", "1 planned", (HALT, PLANNED)),
         ("halts_hold", "without being sent", (SENT, SENDING)),
         ("halts_hold", "asked of a broker twice", (SENDING, SENT, HALT, SENT)),
+        ("halts_hold", "1 sending", (PLANNED, SENDING, HALT, PLANNED, SENDING)),
+        ("halts_hold", "left without an end", (UNKNOWN,)),
         ("record_is_whole", "what_runs_is_held", (ACCEPT, CLAIM, "UPDATE service_task_execution SET executed_at = now() - interval '1 min'")),
     ],
 )  # fmt: skip
