@@ -79,7 +79,8 @@ def _already(entry: Entry, before: KnownOrder, batch_id: int) -> None:
     elif before.batch_id == batch_id:
         _refuse(entry, "twice", "the same record stood earlier in this source", Outcome.MERGED)
     else:
-        _refuse(entry, "there", f"batch {before.batch_id} imported it", Outcome.SKIPPED)
+        said = "it was traded here" if before.batch_id is None else f"batch {before.batch_id} imported it"
+        _refuse(entry, "there", said, Outcome.SKIPPED)
 
 
 def _was_open(entry: Entry, position: Any) -> bool:

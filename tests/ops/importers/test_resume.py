@@ -1,13 +1,16 @@
 """Imports that were interrupted, that break off, and that run twice at once."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from config.servers import ServerUrls
+from db.engine import make_engine
 from db.transaction import Database
 from ops.importers import reading
 from ops.importers.command import Brought, Screen
@@ -157,6 +160,64 @@ async def test_of_two_imports_of_one_file_at_once_each_record_comes_in_once_and_
     assert told or sum(one.done.counts["imported"] for one in brought) == 10
     await sound(database)
     assert await essence(database) == essential
+
+
+def _between(settled: int, part: Callable[[Database], Awaitable[object]], urls: ServerUrls) -> Screen:
+    """Return a screen at which something else happens once so many were settled: between two chunks."""
+    seen: list[Entry] = []
+
+    async def play() -> None:
+        database = Database(make_engine(urls.sqlalchemy, pool_size=2))
+        await part(database)
+        await database.close()
+
+    def told(_: Found, entry: Entry) -> None:
+        seen.append(entry)
+        if len(seen) == settled:
+            with ThreadPoolExecutor() as thread:
+                thread.submit(lambda: asyncio.run(play())).result()
+
+    return Screen(settled=told)
+
+
+async def test_what_another_import_brings_in_meanwhile_is_not_brought_in_again(
+    database: Database, urls: ServerUrls, tmp_path: Path
+) -> None:
+    await somebody(database)
+    trades = [sold(f"D{number}", order_id=f"A{number}") for number in range(3 * _CHUNK)]
+    path = write(tmp_path / "all", "trades_history.json", trades)
+    part = write(tmp_path / "part", "trades_history.json", [*trades[6:8], sold("ELSE", order_id="A9"), trades[10]])
+    brought = await bring(database, path, screen=_between(_CHUNK, lambda beside: bring(beside, part), urls))
+    assert sorted(await records(database, brought.done.batch_id)) == [
+        ("[10]", "skipped", "there"), ("[6]", "skipped", "there"), ("[7]", "skipped", "there"),
+        ("[9]", "error", "order_known"),
+    ]  # fmt: skip
+    assert all(one.agrees for one in brought.measures)
+    assert await scalar(database, "SELECT count(*) FROM positions") == 3 * _CHUNK
+
+
+async def test_what_was_traded_here_under_a_records_key_is_not_brought_in_and_says_so(
+    database: Database, urls: ServerUrls, tmp_path: Path
+) -> None:
+    await somebody(database)
+    path = write(tmp_path, "trades_history.json", [sold(f"D{number}", order_id=f"A{number}") for number in range(8)])
+    traded = """INSERT INTO orders (user_id, account_id, symbol, side, order_type, variety, quantity, status, intent_key,
+                    strategy, leg, rank, reference_price, as_of, session_day, config_version)
+                SELECT user_id, account_id, 'D5', 'buy', 'market', 'amo', 1, 'cancelled', :key, 'dip', 'entry', 1, 1,
+                       market_now(), '2024-01-16', 1 FROM orders LIMIT 1"""
+    keys: list[str] = []
+
+    async def trade_live(beside: Database) -> None:
+        async with beside.transaction(None) as session:
+            await session.execute(text(traded), {"key": keys[0]})
+
+    before = await bring(database, path)
+    keys += [one[0] for one in await rows(database, "SELECT intent_key FROM orders WHERE order_id = 'A5'")]
+    await taken_back(database, before.done.batch_id)
+    brought = await bring(database, path, screen=_between(_CHUNK, trade_live, urls))
+    assert await records(database, brought.done.batch_id) == [("[5]", "skipped", "there")]
+    assert await scalar(database, "SELECT reason FROM import_records") == "it was traded here"
+    assert brought.done.counts["imported"] == 7
 
 
 async def _two_wait(database: Database) -> bool:
