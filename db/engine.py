@@ -1,13 +1,18 @@
 """The one engine of a process, and what it says when the database is not there or not ours."""
 
+from typing import Any
+
 from asyncpg import PostgresError
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from db.connection import EnteringConnection
 
 # A connection that idles inside a transaction holds locks of the money path: the server ends it.
 IDLE_IN_TRANSACTION_MS = 60_000
 CONNECT_SECONDS = 5
+POOL_SECONDS = 30.0
 # No statement of ours takes this long; a connection that went silent is given up.
 COMMAND_SECONDS = 60.0
 # Every statement of ours, prepared once a connection.
@@ -19,18 +24,25 @@ class DatabaseError(Exception):
 
 
 def make_engine(
-    url: str, pool_size: int = 5, application: str = "muhurat", command_seconds: float | None = COMMAND_SECONDS
+    url: str,
+    pool_size: int = 5,
+    application: str = "muhurat",
+    command_seconds: float | None = COMMAND_SECONDS,
+    pool_seconds: float = POOL_SECONDS,
 ) -> AsyncEngine:
     """Return an engine for a `postgresql+asyncpg://` URL.
 
     pool_size: connections kept, none beyond. command_seconds: the longest a statement may take; None is no limit.
+    pool_seconds: the longest that one is waited for.
     """
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
+        pool_timeout=pool_seconds,
         pool_pre_ping=False,
         connect_args={
+            "connection_class": EnteringConnection,
             "timeout": CONNECT_SECONDS,
             "command_timeout": command_seconds,
             "prepared_statement_cache_size": PREPARED_STATEMENTS,
@@ -40,6 +52,14 @@ def make_engine(
             },
         },
     )
+    event.listen(engine.sync_engine, "checkin", _enter_no_more)
+    return engine
+
+
+def _enter_no_more(pooled: Any, _: object) -> None:
+    """What a transaction without a statement was to begin with is not for who has its connection next."""
+    if pooled is not None:
+        pooled.driver_connection.entry = ""
 
 
 async def check_database(engine: AsyncEngine, head: str) -> None:

@@ -1,25 +1,22 @@
 """One session, one commit: how every room reads and writes, as a user or as the system."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
 
-# One statement says who looks and whether he may write; it ends with the transaction.
-_ENTER = text(
-    "SELECT set_config('muhurat.user_id', :user_id, true), set_config('muhurat.scope', :scope, true), "
-    "set_config('transaction_read_only', :read_only, true), set_config('plan_cache_mode', :plans, true), "
-    "set_config('enable_seqscan', :whole, true), set_config('enable_hashjoin', :whole, true), "
-    "set_config('enable_mergejoin', :whole, true), set_config('enable_material', :whole, true)"
-)
+from db.connection import EnteringConnection
 
 # Left to itself Postgres plans a statement anew each time its parameters are few: over partitions that takes longer
 # than to run it. What looks rows up by keys, however many are asked for, has one plan for all. It may be made while a
 # table is empty, and then to read it whole and join looks cheapest: so it goes from key to row whatever that looks.
-_PLANS = {
-    False: {"plans": "auto", "whole": "on"},
-    True: {"plans": "force_generic_plan", "whole": "off"},
+_PLANNED_ONCE = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "enable_material": "off",
 }
 
 
@@ -27,8 +24,8 @@ class Database:
     """Opens transactions on one engine. Scope is set per transaction, so a pooler between is harmless."""
 
     def __init__(self, engine: AsyncEngine, *, planned_once: bool = False) -> None:
-        """planned_once: of who asks for rows by their keys, the same statements for days; see `_PLANS`."""
-        self.engine, self._plans = engine, _PLANS[planned_once]
+        """planned_once: of who asks for rows by their keys, the same statements for days; see `_PLANNED_ONCE`."""
+        self.engine, self._plans = engine, _PLANNED_ONCE if planned_once else {}
 
     @asynccontextmanager
     async def transaction(self, user_id: int | None) -> AsyncIterator[AsyncSession]:
@@ -37,24 +34,43 @@ class Database:
         user_id: the user whose rows are visible; None is the system, which sees all.
         """
         _know_every_table()
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            await self._enter(session, user_id, "off")
+        async with self._entered({**_scope(user_id), **self._plans}) as session:
             yield session
 
     @asynccontextmanager
     async def reading(self, user_id: int | None) -> AsyncIterator[AsyncSession]:
         """Yield a session that can only read."""
-        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            await self._enter(session, user_id, "on")
+        async with self._entered({**_scope(user_id), "transaction_read_only": "on", **self._plans}) as session:
             yield session
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
 
-    async def _enter(self, session: AsyncSession, user_id: int | None, read_only: str) -> None:
-        values = {"user_id": "" if user_id is None else str(user_id), "scope": "system" if user_id is None else ""}
-        await session.execute(_ENTER, {**values, "read_only": read_only, **self._plans})
+    @asynccontextmanager
+    async def _entered(self, settings: Mapping[str, str]) -> AsyncIterator[AsyncSession]:
+        """Yield a session whose transaction begins with its first statement, under settings that end with it."""
+        async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
+            (await session.run_sync(_driver)).entry = _settings(settings)
+            yield session
+
+
+def _driver(session: Session) -> EnteringConnection:
+    driver = session.connection().connection.driver_connection
+    if not isinstance(driver, EnteringConnection):
+        raise TypeError("a database is opened on an engine of `make_engine`")
+    return driver
+
+
+def _scope(user_id: int | None) -> Mapping[str, str]:
+    return {
+        "muhurat.user_id": "" if user_id is None else f"{user_id:d}",
+        "muhurat.scope": "system" if user_id is None else "",
+    }
+
+
+def _settings(values: Mapping[str, str]) -> str:
+    return "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in values.items())
 
 
 def _know_every_table() -> None:

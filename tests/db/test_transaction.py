@@ -5,7 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
 from config.servers import ServerUrls
+from db.engine import make_engine
+from db.error_logs import ErrorLogRow
 from db.transaction import Database
 from tests.people import person, scalar
 
@@ -38,3 +44,53 @@ async def test_a_process_that_imports_one_table_can_write_rows_whose_foreign_key
     )
     assert done.returncode == 0, done.stderr
     assert await scalar(database, "SELECT error_type FROM error_logs") == "Oversold"
+
+
+async def test_a_transaction_without_a_statement_leaves_nothing_for_who_has_its_connection_next(
+    urls: ServerUrls, database: Database
+) -> None:
+    asha = await person(database)
+    alone = Database(make_engine(urls.sqlalchemy, pool_size=1))
+    async with alone.transaction(asha.user_id):
+        pass
+    async with alone.engine.connect() as connection:
+        seen = await connection.scalar(text("SELECT current_setting('muhurat.user_id', true)"))
+        assert not seen
+        assert await connection.scalar(text("SELECT count(*) FROM broker_accounts")) == 0
+    async with alone.transaction(asha.user_id) as session:
+        assert (await session.execute(text("SELECT count(*) FROM broker_accounts"))).scalar_one() == 1
+    await alone.close()
+
+
+async def test_what_is_written_at_the_commit_alone_is_written_as_the_one_who_entered(database: Database) -> None:
+    asha = await person(database)
+    async with database.transaction(asha.user_id) as session:
+        session.add(ErrorLogRow(user_id=asha.user_id, error_type="Oversold", error_message="sold too much"))
+    bala = await person(database, "bala")
+    with pytest.raises(DBAPIError, match="row-level security"):
+        async with database.transaction(bala.user_id) as session:
+            session.add(ErrorLogRow(user_id=asha.user_id, error_type="Oversold", error_message="sold too much"))
+    assert await scalar(database, "SELECT count(*) FROM error_logs") == 1
+
+
+async def test_who_only_reads_cannot_write(database: Database) -> None:
+    with pytest.raises(DBAPIError, match="read-only transaction"):
+        async with database.reading(None) as session:
+            await session.execute(text("DELETE FROM error_logs"))
+    async with database.transaction(None) as session:
+        await session.execute(text("DELETE FROM error_logs"))
+
+
+async def test_a_transaction_that_is_begun_and_cannot_be_entered_costs_its_connection_alone(
+    urls: ServerUrls, database: Database
+) -> None:
+    asha = await person(database)
+    alone = Database(make_engine(urls.sqlalchemy, pool_size=1))
+    async with alone.engine.connect() as connection:
+        pooled = await connection.get_raw_connection()
+        pooled.driver_connection.entry = "SET LOCAL work_mem = 'much'"  # type: ignore[union-attr]
+        with pytest.raises(DBAPIError, match="work_mem"):
+            await connection.execute(text("SELECT 1"))
+    async with alone.transaction(asha.user_id) as session:
+        assert (await session.execute(text("SELECT count(*) FROM broker_accounts"))).scalar_one() == 1
+    await alone.close()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from config.servers import ServerUrls
 from db.engine import make_engine
@@ -88,7 +87,7 @@ async def test_any_number_of_deaths_while_postgres_stands_still_is_mended_and_to
 ) -> None:
     addresses, postgres, _ = lines
     # A pool that soon says that it has none to give: that, too, is Postgres being away.
-    through = Database(create_async_engine(addresses.sqlalchemy, pool_size=1, max_overflow=0, pool_timeout=0.1))
+    through = Database(make_engine(addresses.sqlalchemy, pool_size=1, pool_seconds=0.1))
     async with supervising(through, bells, 4) as supervisor:
         await until(lambda: live(database, 4), 20)
         first = set(supervisor.children)
@@ -112,7 +111,7 @@ async def test_any_number_of_deaths_while_postgres_stands_still_is_mended_and_to
 
 
 async def test_a_pool_that_has_no_connection_left_ends_no_process(database: Database, urls: ServerUrls) -> None:
-    through = Database(create_async_engine(urls.sqlalchemy, pool_size=1, max_overflow=0, pool_timeout=0.1))
+    through = Database(make_engine(urls.sqlalchemy, pool_size=1, pool_seconds=0.1))
     leases = Leases(through, ("default",), LEASE)
     leases.begin("w1", 1)
     async with through.transaction(None):
