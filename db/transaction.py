@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,9 @@ _PLANNED_ONCE = {
     "enable_mergejoin": "off",
     "enable_material": "off",
 }
+
+
+_ANYTHING = text("SELECT 1")
 
 
 class Database:
@@ -42,6 +46,11 @@ class Database:
         """Yield a session that can only read."""
         async with self._entered({**_scope(user_id), "transaction_read_only": "on", **self._plans}) as session:
             yield session
+
+    async def ask(self) -> None:
+        """Return once Postgres answers a question: a transaction without one would not even begin."""
+        async with self.reading(None) as session:
+            await session.execute(_ANYTHING)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -302,8 +302,7 @@ class Ledger:
         while not self.settler.is_ending:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                async with self.database.transaction(None):
-                    pass
+                await self.database.ask()
                 await self.resolve()
             except Exception:  # noqa: BLE001, S112  # whatever it is, it is asked again
                 continue

@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import text
@@ -12,8 +13,10 @@ from sqlalchemy.exc import DBAPIError
 from config.servers import ServerUrls
 from db.engine import make_engine
 from db.error_logs import ErrorLogRow
+from db.errors import AWAY
 from db.transaction import Database
 from tests.people import person, scalar
+from tests.worker.relay import relayed
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,3 +97,18 @@ async def test_a_transaction_that_is_begun_and_cannot_be_entered_costs_its_conne
     async with alone.transaction(asha.user_id) as session:
         assert (await session.execute(text("SELECT count(*) FROM broker_accounts"))).scalar_one() == 1
     await alone.close()
+
+
+async def test_a_database_that_is_asked_answers_or_the_error_is_raised_though_its_connection_was_good(
+    urls: ServerUrls,
+) -> None:
+    with TemporaryDirectory(prefix="line-") as folder:
+        async with relayed(urls, Path(folder)) as (relays, postgres, _):
+            alone = Database(make_engine(relays.sqlalchemy, pool_size=1))
+            await alone.ask()
+            postgres.cut()
+            with pytest.raises(AWAY):
+                await alone.ask()
+            postgres.mend()
+            await alone.ask()
+            await alone.close()
