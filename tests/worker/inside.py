@@ -38,6 +38,11 @@ class NoResources:
         return None
 
 
+async def holds_nothing(room: Room) -> bool:
+    """Tell whether all room was given back: Redis and Postgres know an end before the worker's thread is told of it."""
+    return room.held == 0
+
+
 @contextmanager
 def open_ledger(urls: ServerUrls, name: str = "w1", threads: int = 4) -> Iterator[Ledger]:
     """Open a ledger on an event loop of its own, and close it."""

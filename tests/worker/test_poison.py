@@ -12,7 +12,7 @@ from db.executions import Bell
 from db.transaction import Database
 from tests.people import queued, scalar, worker
 from tests.waiting import until
-from tests.worker.inside import running_broker
+from tests.worker.inside import holds_nothing, running_broker
 from worker.bells.keys import claims_key, dead_errors_key, dead_key, dead_messages_key, messages_key, ready_key
 from worker.bells.ringing import Bells
 from worker.bells.threads import ThreadBells
@@ -122,7 +122,7 @@ async def test_poison_of_every_shape_is_buried_with_its_error_and_its_neighbours
         before = set(threading.enumerate()) - threads
         await until(over, 20)
         assert set(threading.enumerate()) - threads == before, "a thread has ended"
-        assert broker.room.held == 0
+        await until(lambda: holds_nothing(broker.room))
     assert await bells.redis.hgetall(dead_messages_key("default")) == {id_.encode(): data for id_, data in poison}
     errors = await bells.redis.hgetall(dead_errors_key("default"))
     told = {str(id_, "utf-8"): json.loads(error)["error"] for id_, error in errors.items()}  # type: ignore[arg-type]
@@ -202,7 +202,7 @@ async def test_one_that_cannot_be_buried_at_once_is_buried_later_and_its_neighbo
 
     with running_broker(urls, step) as broker:
         await until(over)
-        assert broker.room.held == 0
+        await until(lambda: holds_nothing(broker.room))
     assert failed.is_set()
     assert await bells.redis.scard(claims_key("w1", "default")) == 0
 
@@ -223,7 +223,7 @@ async def test_two_copies_in_one_fetch_run_once(database: Database, urls: Server
 
     with running_broker(urls, counted) as broker:
         await until(over)
-        assert broker.room.held == 0
+        await until(lambda: holds_nothing(broker.room))
     assert sorted(runs) == ["0", "1"]
 
 
@@ -245,7 +245,7 @@ async def test_a_message_that_names_another_task_than_its_row_does_the_rows_work
 
     with running_broker(urls, prices) as broker:
         await until(over)
-        assert broker.room.held == 0
+        await until(lambda: holds_nothing(broker.room))
         assert not broker.ledger.held
     assert runs == ["prices"]
     ended = await scalar(

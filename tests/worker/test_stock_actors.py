@@ -20,18 +20,13 @@ from db.transaction import Database
 from tests.people import queued, scalar, worker
 from tests.waiting import until
 from tests.worker.bells.places import Places, look
-from tests.worker.inside import read_only, running_broker
+from tests.worker.inside import holds_nothing, read_only, running_broker
 from worker.bells.keys import dead_errors_key, delayed_key, delayed_messages_key, waiting_key
 from worker.bells.ringing import Bells
 from worker.outcome import Outcome, done
 from worker.queue.broker import QueueBroker
 
 COUNT = "SELECT count(*) FROM service_task_execution WHERE status = 'success'"
-
-
-async def holds_nothing(broker: QueueBroker) -> bool:
-    """Tell whether all room was given back: Redis knows an end before the worker's thread is told that it does."""
-    return broker.room.held == 0
 
 
 @pytest.fixture
@@ -94,7 +89,7 @@ async def test_a_sync_and_an_async_actor_run_beside_the_tables_and_leave_their_r
     await bells.ring([await queued(database, "prices")])
     with running_broker(urls, step, declare=declare) as broker:
         await until(over)
-        await until(lambda: holds_nothing(broker))
+        await until(lambda: holds_nothing(broker.room))
     assert [backend.get_result(message) for message in sent] == [14, 21]
     assert len(list(client.scan_iter("*"))) == 2 + 1, "but for the heartbeats: how an execution ended is in its row"
 
@@ -117,7 +112,7 @@ async def test_a_failing_actor_is_tried_again_by_dramatiqs_rules_and_ends_among_
 
     with running_broker(urls, step, declare=declare) as broker:
         await until(is_dead)
-        await until(lambda: holds_nothing(broker))
+        await until(lambda: holds_nothing(broker.room))
     assert tries == ["it"] * 3
     [error] = await bells.redis.hvals(dead_errors_key("default"))
     assert "ZeroDivisionError: it 3" in json.loads(error)["error"], "the error of its last try"
@@ -364,7 +359,7 @@ async def test_what_a_messages_end_could_not_send_is_not_lost_with_it(
             go.set()
             await until(all_have_ended)
         await until(over)
-        await until(lambda: holds_nothing(broker))
+        await until(lambda: holds_nothing(broker.room))
     assert [heard.count(end) for end in ends] == [3, 2, 2, 2]
 
 
@@ -389,7 +384,7 @@ async def test_how_a_stock_message_ended_is_told_when_redis_is_back(
 
     async def over() -> bool:
         places = await look(bells.redis, "default")
-        return len(places.dead) == 1 and not places.live() and await holds_nothing(broker)
+        return len(places.dead) == 1 and not places.live() and await holds_nothing(broker.room)
 
     with running_broker(urls, step, declare=declare) as broker:
         await until(all_claimed(bells, 2))
