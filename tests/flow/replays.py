@@ -33,7 +33,7 @@ _AT_ONCE_SECONDS = 0.002
 _SOON_SECONDS = 0.1
 
 # The last sessions of the simulated market on one thread. Few symbols, but enough to buy, hold, sell and learn from.
-FIFTEEN_SESSIONS = Request(first=date(2025, 12, 10), last=date(2025, 12, 31), users=4, symbols=12, workers=1, threads=1)
+TWELVE_SESSIONS = Request(first=date(2025, 12, 15), last=date(2025, 12, 31), users=4, symbols=12, workers=1, threads=1)
 THREE_SESSIONS = Request(first=date(2025, 12, 29), last=date(2025, 12, 31), users=4, symbols=20, workers=1, threads=1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.replay.report import Report
 from tests.flow.agreement import disagreements
-from tests.flow.replays import FIFTEEN_SESSIONS, THREE_SESSIONS, Scene, Undisturbed, played
+from tests.flow.replays import TWELVE_SESSIONS, THREE_SESSIONS, Scene, Undisturbed, played
 
 # A kill may come a moment after the work it was meant for was done; then another is tried.
 MOST_KILLS = 12
@@ -71,8 +71,8 @@ def hold_against(report: Report, undisturbed: dict[str, Any]) -> None:
 
 
 async def test_kills_in_the_middle_change_nothing_that_is_traded(undisturbed: Undisturbed) -> None:
-    alone = await undisturbed(FIFTEEN_SESSIONS)
-    async with played(replace(FIFTEEN_SESSIONS, workers=2, threads=4), everybody_dies) as (scene, report):
+    alone = await undisturbed(TWELVE_SESSIONS)
+    async with played(replace(TWELVE_SESSIONS, workers=2, threads=4), everybody_dies) as (scene, report):
         assert await scene.one(LOST) >= LOSSES
         assert await disagreements(scene) == {}
     hold_against(report, alone)

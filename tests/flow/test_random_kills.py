@@ -15,14 +15,14 @@ from random import Random
 import psutil
 
 from tests.flow.agreement import disagreements
-from tests.flow.replays import FIFTEEN_SESSIONS, MOMENT_SECONDS, Scene, Undisturbed, played
+from tests.flow.replays import TWELVE_SESSIONS, MOMENT_SECONDS, Scene, Undisturbed, played
 from tests.flow.test_kill_replay import hold_against
 
 KILLS = int(os.environ.get("MUHURAT_KILLS", "6"))
 SEED = int(os.environ.get("MUHURAT_SEED", "7"))
 VICTIMS = ("child", "worker", "scheduler")
 # The last sessions may be over before a strike is made.
-LAST_STRUCK = 12
+LAST_STRUCK = 9
 # Executions of a session's work after which a process is struck, at most.
 SOON = 12
 LOOK_SECONDS = 0.5
@@ -78,7 +78,7 @@ class Struck:
 
 
 async def test_kills_at_random_moments_change_nothing_that_is_traded(undisturbed: Undisturbed) -> None:
-    alone = await undisturbed(FIFTEEN_SESSIONS)
+    alone = await undisturbed(TWELVE_SESSIONS)
     victims = [VICTIMS[number % len(VICTIMS)] for number in range(KILLS)]
 
     async def disturb(scene: Scene) -> None:
@@ -91,7 +91,7 @@ async def test_kills_at_random_moments_change_nothing_that_is_traded(undisturbed
 
     async with (
         _ended(Struck()) as struck,
-        played(replace(FIFTEEN_SESSIONS, workers=2, threads=4), disturb) as (scene, report),
+        played(replace(TWELVE_SESSIONS, workers=2, threads=4), disturb) as (scene, report),
     ):
         await struck.end()  # the last strike's recovery was seen, too: the replay is over
         assert await disagreements(scene) == {}
