@@ -8,7 +8,8 @@ from asyncpg import Connection
 class EnteringConnection(Connection):  # type: ignore[misc]  # asyncpg has no types
     """entry: a statement that the next transaction begins with, '' for none; it is sent together with its BEGIN.
 
-    Should asyncpg ever begin a transaction by other words, the entry is not sent, and then nobody sees any row.
+    Should asyncpg ever begin a transaction by other words, the entry is not sent: row security shows nobody any row,
+    and `Database` raises.
     """
 
     __slots__ = ("entry",)

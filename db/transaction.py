@@ -24,6 +24,13 @@ _PLANNED_ONCE = {
 _ANYTHING = text("SELECT 1")
 
 
+class NotEnteredError(RuntimeError):
+    """A transaction that nobody entered: it saw no row of anybody."""
+
+    def __init__(self) -> None:
+        super().__init__("asyncpg began a transaction by other words than BEGIN: mend `db/connection.py`")
+
+
 class Database:
     """Opens transactions on one engine. Scope is set per transaction, so a pooler between is harmless."""
 
@@ -60,8 +67,11 @@ class Database:
     async def _entered(self, settings: Mapping[str, str]) -> AsyncIterator[AsyncSession]:
         """Yield a session whose transaction begins with its first statement, under settings that end with it."""
         async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
-            (await session.run_sync(_driver)).entry = _settings(settings)
+            driver = await session.run_sync(_driver)
+            driver.entry = _settings(settings)
             yield session
+            if driver.entry and driver.is_in_transaction():
+                raise NotEnteredError
 
 
 def _driver(session: Session) -> EnteringConnection:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -14,7 +15,7 @@ from config.servers import ServerUrls
 from db.engine import make_engine
 from db.error_logs import ErrorLogRow
 from db.errors import AWAY
-from db.transaction import Database
+from db.transaction import Database, NotEnteredError
 from tests.people import person, scalar
 from tests.worker.relay import relayed
 
@@ -112,3 +113,23 @@ async def test_a_database_that_is_asked_answers_or_the_error_is_raised_though_it
             postgres.mend()
             await alone.ask()
             await alone.close()
+
+
+async def test_a_transaction_that_was_begun_by_other_words_sees_nothing_and_is_told(
+    urls: ServerUrls, database: Database
+) -> None:
+    await person(database)
+    alone = Database(make_engine(urls.sqlalchemy, pool_size=1))
+
+    async def see() -> None:
+        async with alone.transaction(None) as session:
+            pooled = await (await session.connection()).get_raw_connection()
+            driver: Any = pooled.driver_connection
+            await driver.execute("START TRANSACTION")
+            seen.append(await driver.fetchval("SELECT count(*) FROM broker_accounts"))
+
+    seen: list[int] = []
+    with pytest.raises(NotEnteredError, match="other words"):
+        await see()
+    assert seen == [0]
+    await alone.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.replay.report import Report
 from tests.flow.agreement import disagreements
-from tests.flow.replays import TWELVE_SESSIONS, THREE_SESSIONS, Scene, Undisturbed, played
+from tests.flow.replays import THREE_SESSIONS, TWELVE_SESSIONS, Scene, Undisturbed, played
 
 # A kill may come a moment after the work it was meant for was done; then another is tried.
 MOST_KILLS = 12

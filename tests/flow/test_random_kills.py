@@ -15,7 +15,7 @@ from random import Random
 import psutil
 
 from tests.flow.agreement import disagreements
-from tests.flow.replays import TWELVE_SESSIONS, MOMENT_SECONDS, Scene, Undisturbed, played
+from tests.flow.replays import MOMENT_SECONDS, TWELVE_SESSIONS, Scene, Undisturbed, played
 from tests.flow.test_kill_replay import hold_against
 
 KILLS = int(os.environ.get("MUHURAT_KILLS", "6"))
