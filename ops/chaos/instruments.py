@@ -97,7 +97,7 @@ QUIET = "UPDATE schedules SET enabled = false"
 EMPTY = (
     "TRUNCATE service_task_execution, execution_attempts, error_logs, service_logs, audit_logs, "
     "chaos_begins, chaos_passes, chaos_effects, chaos_doubles, chaos_accepted, chaos_changes, "
-    "chaos_orders, chaos_halts, chaos_sends, halts, orders, paper_books, paper_orders, market_clock CASCADE"
+    "chaos_orders, chaos_halts, chaos_sends, halts, orders, paper_orders, market_clock CASCADE"
 )
 EMPTY_HOUSE = "TRUNCATE worker_processes"
 

@@ -189,7 +189,7 @@ async def _halts_hold(scene: Scene, _: Watched) -> Held:
     violations: list[str] = []
     for said, query in looks.items():
         violations += _named(said, [" ".join(map(str, row)) for row in await scene.eye.rows(query)])
-    counts = {"halts": "chaos_halts", "orders": "orders", "sent": "chaos_sends"}
+    counts = {"halts": "chaos_halts", "orders": "orders", "sent": "chaos_sends", "placed": "paper_orders"}
     counted = {name: int(await scene.eye.one(f"SELECT count(*) FROM {table}")) for name, table in counts.items()}  # noqa: S608
     counted["stopped"] = int(await scene.eye.one("SELECT count(*) FROM orders WHERE reason LIKE 'KILL_SWITCH%'"))
     return Held(counted, violations)
