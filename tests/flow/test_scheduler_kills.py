@@ -42,7 +42,7 @@ DOUBLES = """
     SELECT count(*) FROM (SELECT FROM service_task_execution GROUP BY task_name, account_id, scheduled_for
                           HAVING count(*) > 1) doubled
 """
-# Of sets: looked up account by account it takes half a minute, as nobody has analysed what was just made.
+# Of sets: looked up account by account it takes seconds, as nobody has analysed what was just made.
 WITHOUT = """
     SELECT count(*) FROM (SELECT id FROM broker_accounts
                           EXCEPT SELECT account_id FROM service_task_execution WHERE scheduled_for = :slot) missed
