@@ -4,8 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
-from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Numeric, String, Text, func
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, DateTime, Identity, Index, MetaData, Numeric, String, Text, func
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 
 NAMING = {
@@ -31,12 +31,23 @@ Line = Annotated[str, mapped_column(String(512))]
 Note = Annotated[str, mapped_column(String(1024))]
 Prose = Annotated[str, mapped_column(Text)]
 Json = Annotated[dict[str, Any], mapped_column(JSONB)]
+# As it was written, to the letter, and read only where it is asked for by name.
+Kept = Annotated[dict[str, Any], mapped_column(JSON, deferred=True, deferred_raiseload=True)]
 
 
 class Base(DeclarativeBase):
     """The base of all rows."""
 
     metadata = MetaData(naming_convention=NAMING)
+
+
+def page_index(column: str, where: str | None = None) -> Index:
+    """Return an index of what grows with the rows: it says of each few pages between what values theirs lie.
+
+    A row more costs it next to nothing. The newest pages are read whole, until a vacuum has looked at them.
+    """
+    options: dict[str, Any] = {"pages_per_range": 16, "autosummarize": True}
+    return Index(None, column, postgresql_using="brin", postgresql_with=options, postgresql_where=where)
 
 
 USER_SCOPED: dict[str, str] = {}

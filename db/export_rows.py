@@ -49,11 +49,11 @@ _OPEN = text(f"{_POSITION} AND p.closed_at IS NULL AND p.symbol > :symbol ORDER 
 
 _LEGACY_ID = "CASE WHEN o.import_batch_id IS NULL THEN coalesce(o.order_id, o.broker_order_id) ELSE o.order_id END"
 # A fill that was imported is of the position that its order names, and so is every sale; another purchase is of the
-# position that was open at its time. There is no index on an order's position, but one on its share and its time; the
-# OFFSET keeps that a look into it for each position, where a join would read all orders for each page.
+# position that was open at its time. So orders are looked for by their share and their time; the OFFSET keeps that a
+# look for each position, where a join would read all orders for each page.
 _DEALS = f"""
-    SELECT p.id AS position_id, o.id, o.side, o.entry_type, {_LEGACY_ID} AS legacy_id, o.intent_key, o.metadata, b.kind,
-           r.cycle, r.level, r.rsi, f.quantity, f.price, f.first_at, f.last_at, f.fills
+    SELECT p.id AS position_id, o.id, o.side, o.entry_type, {_LEGACY_ID} AS legacy_id, o.intent_key, o.metadata,
+           o.old_record, b.kind, r.cycle, r.level, r.rsi, f.quantity, f.price, f.first_at, f.last_at, f.fills
     FROM unnest(CAST(:ids AS bigint[]), CAST(:symbols AS text[]), CAST(:opened AS timestamptz[]),
                 CAST(:closed AS timestamptz[]), CAST(:since AS timestamptz[]), CAST(:ended AS boolean[]))
          AS p(id, symbol, opened_at, closed_at, since, ended)
@@ -80,7 +80,7 @@ _ORDER = f"""
            o.intent_key, {_LEGACY_ID} AS legacy_id, o.reference_price, o.filled_quantity, o.avg_price, o.filled_at,
            o.reason, o.failure_kind, o.retry_count, o.first_failed_at, o.last_retry_attempt, o.last_status_check,
            coalesce(o.placed_at, o.first_failed_at, o.as_of) AS placed_at, o.closed_at, o.metadata,
-           o.import_batch_id IS NOT NULL AS imported, b.kind, coalesce(pb.kind, b.kind) AS belongs,
+           o.old_record, o.import_batch_id IS NOT NULL AS imported, b.kind, coalesce(pb.kind, b.kind) AS belongs,
            EXISTS (SELECT FROM order_events v WHERE v.order_id = o.id) AS moved{{more}}
     FROM orders o
     LEFT JOIN import_batches b ON b.id = o.import_batch_id AND b.user_id = o.user_id

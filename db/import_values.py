@@ -37,8 +37,8 @@ POSITION = Columns(
 ORDER = Columns(
     id="bigint", symbol="text", side="text", order_type="text", variety="text", entry_type="text", source="text",
     quantity="int", price="numeric", status="text", key="text", tag="text", leg="text", reference_price="numeric",
-    reserved="numeric", placed_at="timestamptz", session_day="date", legacy_id="text", facts="text", broker_id="text",
-    filled="int", avg_price="numeric", reason="text", failure_kind="text", retry_count="int",
+    reserved="numeric", placed_at="timestamptz", session_day="date", legacy_id="text", facts="text", record="text",
+    broker_id="text", filled="int", avg_price="numeric", reason="text", failure_kind="text", retry_count="int",
     retry_until="timestamptz", first_failed_at="timestamptz", last_retry="timestamptz", position_id="bigint",
     filled_at="timestamptz", closed_at="timestamptz",
 )  # fmt: skip
@@ -146,6 +146,7 @@ def orders(new: Sequence[NewOrder], ids: Ids, target: Target) -> Mapping[str, st
         session_day=[one.session_day for one in new],
         legacy_id=[one.legacy_id for one in new],
         facts=[_facts(one) for one in new],
+        record=[one.record for one in new],
         broker_id=[_broker_id(one, tag, target) for one, tag in zip(new, tags, strict=True)],
         filled=[one and one.filled_quantity for one in apart],
         avg_price=[one and one.avg_price for one in apart],
@@ -172,10 +173,8 @@ def _is_at_once(order: NewOrder) -> bool:
 
 
 def _facts(order: NewOrder) -> str:
-    """Return an order's facts as one JSON object; its record, which is JSON already, goes in as it is."""
+    """Return an order's facts as one JSON object."""
     said = [f'"{name}": {_WRITTEN.get(value.__class__, json.dumps)(value)}' for name, value in order.facts.items()]
-    if order.record is not None:
-        said.append(f'"legacy": {order.record}')
     return f"{{{', '.join(said)}}}"
 
 

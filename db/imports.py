@@ -42,13 +42,13 @@ _ORDERS = text(
     WITH made AS (
         INSERT INTO orders (id, user_id, account_id, symbol, side, order_type, variety, trade_mode, entry_type,
             orig_source, quantity, price, status, intent_key, tag, strategy, leg, rank, reference_price, reserved,
-            as_of, session_day, order_id, metadata, broker_order_id, filled_quantity, avg_price, reason, failure_kind,
-            retry_count, retry_until, first_failed_at, last_retry_attempt, position_id, config_version,
+            as_of, session_day, order_id, metadata, old_record, broker_order_id, filled_quantity, avg_price, reason,
+            failure_kind, retry_count, retry_until, first_failed_at, last_retry_attempt, position_id, config_version,
             import_batch_id, placed_at, filled_at, closed_at)
         SELECT o.id, :user_id, :account_id, o.symbol, o.side, o.order_type, o.variety, :trade_mode, o.entry_type,
                o.source, o.quantity, o.price, coalesce(o.status, 'filled'), o.key, o.tag, '{STRATEGY}', o.leg, 0,
                o.reference_price, coalesce(o.reserved, 0), o.placed_at, o.session_day, o.legacy_id,
-               CAST(o.facts AS jsonb), o.broker_id, coalesce(o.filled, o.quantity),
+               CAST(o.facts AS jsonb), CAST(o.record AS json), o.broker_id, coalesce(o.filled, o.quantity),
                CASE WHEN o.filled IS NULL THEN o.reference_price ELSE o.avg_price END, o.reason, o.failure_kind,
                coalesce(o.retry_count, 0), o.retry_until, o.first_failed_at, o.last_retry, o.position_id, 0, :batch_id,
                o.placed_at, CASE WHEN o.filled IS NULL THEN o.placed_at ELSE o.filled_at END,

@@ -22,7 +22,23 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, ExactPrice, Id, Json, Line, Moment, Name, Rupees, Ticker, Word, user_scoped
+from db.base import (
+    Base,
+    Big,
+    Created,
+    ExactPrice,
+    Id,
+    Json,
+    Kept,
+    Line,
+    Moment,
+    Name,
+    Rupees,
+    Ticker,
+    Word,
+    page_index,
+    user_scoped,
+)
 from trading.orders import LIVE, FailureKind, OrderState
 
 _LIVE_LIST = ", ".join(f"'{state}'" for state in sorted(LIVE))
@@ -41,7 +57,7 @@ class OrderRow(Base):
     execution_*: the names older exports know `avg_price`, `filled_quantity` and `filled_at` by. retry_of: the failed
     order this one tries again. position_id: what a sale or a re-entry belongs to. tag: what the venue knows it by; null
     for one that was imported and is over where no venue knows of it. execution_id: null, and config_version nought, for
-    one that was imported.
+    one that was imported. old_record: the record that an imported one came from.
     """
 
     __tablename__ = "orders"
@@ -75,7 +91,10 @@ class OrderRow(Base):
         Index(None, "execution_id", postgresql_where="execution_id IS NOT NULL"),
         Index(None, "session_day"),
         Index(None, "user_id", "created_at"),
-        Index(None, "import_batch_id", postgresql_where="import_batch_id IS NOT NULL"),
+        # A batch that is taken back has each of its rows looked for in what refers to it.
+        Index(None, "position_id", postgresql_where="position_id IS NOT NULL"),
+        Index(None, "retry_of", postgresql_where="retry_of IS NOT NULL"),
+        page_index("import_batch_id", "import_batch_id IS NOT NULL"),
     )  # fmt: skip
 
     id: Mapped[Id]
@@ -129,6 +148,7 @@ class OrderRow(Base):
     model_version: Mapped[Word | None]
     confidence: Mapped[float | None]
     import_batch_id: Mapped[Big | None]
+    old_record: Mapped[Kept | None]
     placed_at: Mapped[Moment | None]
     filled_at: Mapped[Moment | None]
     closed_at: Mapped[Moment | None]

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
-from db.base import Base, Big, Created, ExactPrice, Id, Moment, Name, Rupees, Ticker, Word, user_scoped
+from db.base import Base, Big, Created, ExactPrice, Id, Moment, Name, Rupees, Ticker, Word, page_index, user_scoped
 from trading.portfolio import Fill, Position
 from trading.values import Money, Price, Symbol, money
 
@@ -77,7 +77,8 @@ class PositionRow(Base):
         Index("uq_positions_open", "account_id", "symbol", unique=True, postgresql_where="closed_at IS NULL"),
         Index(None, "user_id", "closed_at"),
         Index(None, "closed_at"),
-        Index(None, "import_batch_id", postgresql_where="import_batch_id IS NOT NULL"),
+        Index(None, "sell_order_id", postgresql_where="sell_order_id IS NOT NULL"),
+        page_index("import_batch_id", "import_batch_id IS NOT NULL"),
     )
 
     id: Mapped[Id]

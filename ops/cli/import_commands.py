@@ -195,16 +195,19 @@ def verify_batch(batch: Batch, json: o.Json = False) -> None:
 def roll_batch_back(batch: Batch, as_: o.As = None, json: o.Json = False) -> None:
     """Take a batch back: every row it made, and no other. Refused where trading has gone on from them."""
     from ops.cli.reach import changing
+    from ops.cli.rows_bar import rows_bar
     from ops.cli.tables import say_done
     from ops.importers.rollback import roll_back_batch
 
     async def back(session: Any, actor: str) -> dict[str, Any]:
         try:
-            return {"batch": batch, "rows": await roll_back_batch(session, batch, actor)}
+            return {"batch": batch, "rows": await roll_back_batch(session, batch, actor, bar.reached)}
         except LookupError as error:
             raise typer.BadParameter(str(error)) from error
 
-    say_done(changing(as_, back), "taken back; a user that was signed up for it stays", as_json=json)
+    with rows_bar("taken back", quiet=json) as bar:
+        done = changing(as_, back)
+    say_done(done, "taken back; a user that was signed up for it stays", as_json=json)
 
 
 def _print(brought: "list[Brought]", *, as_json: bool, dry_run: bool) -> None:

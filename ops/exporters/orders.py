@@ -89,7 +89,7 @@ def told(order: Row, known: Record, reason: str) -> Record:
 
 def old_record(order: Row, kind: str) -> Record:
     """Return the record that an order came from, nothing where it came from another kind of file."""
-    kept = (order["metadata"] or {}).get("legacy")
+    kept = order["old_record"]
     return dict(kept) if order["kind"] == kind and isinstance(kept, dict) else {}
 
 

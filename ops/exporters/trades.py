@@ -59,7 +59,7 @@ def check_deals(position: Row, deals: Sequence[Row]) -> None:
 
 def _old_record(deal: Row) -> Record:
     """Return the record that an order came from, nothing where it came from no file of trades."""
-    kept = (deal["metadata"] or {}).get("legacy")
+    kept = deal["old_record"]
     return dict(kept) if deal["kind"] == KIND and isinstance(kept, dict) else {}
 
 

@@ -7,7 +7,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, TextClause, text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from config.servers import ServerUrls
 from db.engine import make_engine
@@ -45,6 +45,41 @@ async def test_up_down_up_ends_with_models_and_schema_alike(servers: Servers) ->
     async with engine.begin() as connection:
         await connection.run_sync(_check)
     await engine.dispose()
+
+
+async def test_an_old_record_moves_to_its_own_column_and_back(servers: Servers) -> None:
+    engine = make_engine(await _other(servers), pool_size=1)
+    await migrate(engine, "20261130_tags")
+    async with engine.begin() as connection:
+        for statement in _AN_IMPORTED_ORDER:
+            await connection.execute(text(statement))
+    both = "SELECT metadata, old_record FROM orders ORDER BY id"
+    await migrate(engine)
+    assert await _seen(engine, both) == [({"rsi": 24.8}, {"qty": 100, "note": "ok"}), ({"rsi": 30}, None)]
+    await migrate(engine, "-1")
+    kept = {"rsi": 24.8, "legacy": {"qty": 100, "note": "ok"}}
+    assert await _seen(engine, "SELECT metadata FROM orders ORDER BY id") == [(kept,), ({"rsi": 30},)]
+    await engine.dispose()
+
+
+_ALL = "SELECT set_config('muhurat.scope', 'system', true)"
+_AN_IMPORTED_ORDER = (
+    _ALL,
+    "INSERT INTO users (email) VALUES ('asha@example.in')",
+    "INSERT INTO broker_accounts (user_id, code, name, mode, venue) SELECT id, 'c', 'paper', 'paper', 'paper' FROM users",
+    """INSERT INTO orders (user_id, account_id, symbol, side, order_type, variety, quantity, status, intent_key, strategy,
+            leg, rank, reference_price, as_of, session_day, config_version, metadata)
+       SELECT user_id, id, 'S', 'buy', 'market', 'amo', 100, 'filled', key, 'dip', 'entry', 0, 10, now(), '2024-01-09', 0,
+              CAST(facts AS jsonb)
+       FROM broker_accounts, (VALUES ('k1', '{"rsi": 24.8, "legacy": {"qty": 100, "note": "ok"}}'), ('k2', '{"rsi": 30}'))
+            AS made(key, facts)""",
+)
+
+
+async def _seen(engine: AsyncEngine, query: str) -> list[tuple[object, ...]]:
+    async with engine.begin() as connection:
+        await connection.execute(text(_ALL))
+        return [tuple(row) for row in await connection.execute(text(query))]
 
 
 async def test_two_deploys_at_once_migrate_once(servers: Servers) -> None:

@@ -131,7 +131,7 @@ async def test_orders_that_no_trade_covers_come_in_as_what_they_were(database: D
 
 async def test_columns_beyond_ours_are_kept_with_the_record(database: Database, tmp_path: Path) -> None:
     await bring(database, sqlite_database(tmp_path / "old.db", ERA_B, era_b_rows()))
-    query = "SELECT metadata #>> '{legacy,orders,0,of_a_later_day}' FROM orders WHERE order_id = 'N1'"
+    query = "SELECT old_record #>> '{orders,0,of_a_later_day}' FROM orders WHERE order_id = 'N1'"
     assert await scalar(database, query) == "kept"
 
 
