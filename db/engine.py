@@ -49,6 +49,8 @@ def make_engine(
             "server_settings": {
                 "application_name": application,
                 "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+                # Compiling a statement takes longer than any of ours.
+                "jit": "off",
             },
         },
     )

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from db.bars import BarRepository
 from db.calendar import CalendarRepository
 from db.import_batches import ImportBatchRepository
+from db.import_sums import count_rows
 from db.import_values import Target
 from db.lookups import LookupRepository
 from db.transaction import Database
@@ -28,6 +29,8 @@ from ops.importers.verify import Measure, verify
 from trading.config import DEFAULTS, TradingConfig
 
 ALL = "all"
+# Records. Fewer change nothing of how a table is best read.
+MANY = 1_000
 # Where the live files go when there are paper files beside them: two services never share an account.
 LIVE_ACCOUNT = "live"
 
@@ -221,11 +224,22 @@ async def _bring(
     done = await bring_in(steps, source, target, _wish(request, lambda entry: screen.settled(found, entry)))
     measures: Sequence[Measure] = ()
     if done.state == "done":
-        async with steps.step() as session:
-            measures = await verify_batch(session, done.batch_id)
+        _, measures = await asyncio.gather(_count(steps, done), _verify(steps, done))
     return Brought(
         found.kind, source.name, wanted.user, wanted.account, done, source, measures, wanted.left, wanted.note
     )
+
+
+async def _count(steps: Steps, done: Done) -> None:
+    """Have Postgres count the rows of an import that is worth it; not of a dry run, whose rows are gone in a moment."""
+    if steps.within is None and done.counts["imported"] >= MANY:
+        async with steps.database.transaction(None) as session:
+            await count_rows(session)
+
+
+async def _verify(steps: Steps, done: Done) -> Sequence[Measure]:
+    async with steps.step() as session:
+        return await verify_batch(session, done.batch_id)
 
 
 def _wish(request: Request, told: Callable[[Entry], None] = lambda _: None) -> Wish:

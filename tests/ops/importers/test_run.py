@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from db.transaction import Database
-from ops.importers import reading
+from ops.importers import command, reading
 from ops.importers.command import Screen
 from ops.importers.entry import Entry
 from ops.importers.source import Found
@@ -155,6 +155,18 @@ async def test_a_dry_run_tells_the_same_and_leaves_every_table_as_it_was(databas
     assert (
         await scalar(database, "SELECT count(*) FROM import_batches WHERE dry_run") == 1
     )  # the account `live` went too
+
+
+@pytest.mark.parametrize(("many", "counted"), [(4, 4), (5, -1)])
+async def test_what_a_large_import_filled_is_counted_at_once(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, many: int, counted: int
+) -> None:
+    monkeypatch.setattr(command, "MANY", many)
+    await somebody(database)
+    async with database.transaction(None) as session:
+        await session.execute(text("TRUNCATE fills"))  # as of a table that nobody has counted yet
+    await bring(database, write(tmp_path, "trades_history.json", [trade(), trade("B"), trade("C"), trade("D")]))
+    assert await scalar(database, "SELECT reltuples::int FROM pg_class WHERE relname = 'fills'") == counted
 
 
 async def test_a_dry_run_of_a_user_that_is_not_there_signs_nobody_up(database: Database, tmp_path: Path) -> None:
