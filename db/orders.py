@@ -89,7 +89,7 @@ class OrderRow(Base):
         Index(None, "account_id", "tag", postgresql_where="tag IS NOT NULL"),
         Index(None, "order_id", "account_id", postgresql_where="order_id IS NOT NULL"),
         Index(None, "execution_id", postgresql_where="execution_id IS NOT NULL"),
-        Index(None, "session_day"),
+        page_index("session_day"),
         Index(None, "user_id", "created_at"),
         # A batch that is taken back has each of its rows looked for in what refers to it.
         Index(None, "position_id", postgresql_where="position_id IS NOT NULL"),

@@ -76,7 +76,7 @@ class PositionRow(Base):
         CheckConstraint("(closed_at IS NULL) = (quantity > 0)", name="closed"),
         Index("uq_positions_open", "account_id", "symbol", unique=True, postgresql_where="closed_at IS NULL"),
         Index(None, "user_id", "closed_at"),
-        Index(None, "closed_at"),
+        page_index("closed_at"),
         Index(None, "sell_order_id", postgresql_where="sell_order_id IS NOT NULL"),
         page_index("import_batch_id", "import_batch_id IS NOT NULL"),
     )

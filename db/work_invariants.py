@@ -27,6 +27,8 @@ _OWNED = (
 _OF_ORDERS = (
     ("fills", ("user_id", "account_id")), ("order_events", ("user_id",)), ("reentries", ("user_id", "account_id")),
 )  # fmt: skip
+# By itself, so that it is looked up by its days and not along with what belongs to it.
+_RECENT = "(SELECT id, user_id, account_id FROM orders WHERE session_day >= :since OFFSET 0)"
 _STRAYS = " UNION ALL ".join(
     [
         f"SELECT '{table}' AS kind, r.{key} AS id, r.user_id, r.account_id FROM {table} r "
@@ -34,8 +36,8 @@ _STRAYS = " UNION ALL ".join(
         for table, key, looked_at in _OWNED
     ]
     + [
-        f"SELECT '{table}' AS kind, r.id, r.user_id, o.account_id FROM orders o JOIN {table} r ON r.order_id = o.id "
-        f"WHERE o.session_day >= :since AND ({' OR '.join(f'r.{column} <> o.{column}' for column in columns)})"
+        f"SELECT '{table}' AS kind, r.id, r.user_id, o.account_id FROM {_RECENT} o JOIN {table} r ON r.order_id = o.id "
+        f"WHERE {' OR '.join(f'r.{column} <> o.{column}' for column in columns)}"
         for table, columns in _OF_ORDERS
     ]
 )

@@ -12,7 +12,12 @@ down_revision = "20261130_tags"
 branch_labels = None
 depends_on = None
 
-_IMPORTED = ("orders", "positions")
+_BY_PAGES = (
+    ("orders", "session_day", None),
+    ("orders", "import_batch_id", "import_batch_id IS NOT NULL"),
+    ("positions", "closed_at", None),
+    ("positions", "import_batch_id", "import_batch_id IS NOT NULL"),
+)
 _REFERRING = (("orders", "position_id"), ("orders", "retry_of"), ("positions", "sell_order_id"))
 # Row security is on for the owner too.
 _FOR_ALL = "SELECT set_config('muhurat.scope', 'system', true)"
@@ -25,17 +30,12 @@ def upgrade() -> None:
         "UPDATE orders SET old_record = CAST(metadata -> 'legacy' AS json), metadata = metadata - 'legacy' "
         "WHERE metadata ? 'legacy'"
     )
-    for table in _IMPORTED:
-        op.drop_index(f"ix_{table}_import_batch_id", table_name=table)
+    for table, column, where in _BY_PAGES:
+        op.drop_index(f"ix_{table}_{column}", table_name=table)
         op.create_index(
-            f"ix_{table}_import_batch_id",
-            table,
-            ["import_batch_id"],
-            unique=False,
-            postgresql_using="brin",
-            postgresql_with={"pages_per_range": 16, "autosummarize": True},
-            postgresql_where="import_batch_id IS NOT NULL",
-        )
+            f"ix_{table}_{column}", table, [column], unique=False, postgresql_where=where,
+            postgresql_using="brin", postgresql_with={"pages_per_range": 16, "autosummarize": True},
+        )  # fmt: skip
     for table, column in _REFERRING:
         op.create_index(f"ix_{table}_{column}", table, [column], unique=False, postgresql_where=f"{column} IS NOT NULL")
 
@@ -43,15 +43,9 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table, column in _REFERRING:
         op.drop_index(f"ix_{table}_{column}", table_name=table)
-    for table in _IMPORTED:
-        op.drop_index(f"ix_{table}_import_batch_id", table_name=table)
-        op.create_index(
-            f"ix_{table}_import_batch_id",
-            table,
-            ["import_batch_id"],
-            unique=False,
-            postgresql_where="import_batch_id IS NOT NULL",
-        )
+    for table, column, where in _BY_PAGES:
+        op.drop_index(f"ix_{table}_{column}", table_name=table)
+        op.create_index(f"ix_{table}_{column}", table, [column], unique=False, postgresql_where=where)
     op.execute(_FOR_ALL)
     op.execute(
         "UPDATE orders SET metadata = coalesce(metadata, '{}') || jsonb_build_object('legacy', old_record) "
