@@ -121,9 +121,12 @@ async def test_a_migration_gives_up_soon_when_a_table_is_in_use(
 async def test_a_migration_ends_at_its_time_limit(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = make_engine(await _other(servers), pool_size=1)
     monkeypatch.setattr("migrations.run.STATEMENT_TIMEOUT", "1ms")
-    with pytest.raises(DBAPIError, match="statement timeout"):
-        await migrate(engine)
-    await engine.dispose()
+    try:
+        # A limit that is reached as a statement ends stops the next one, and Postgres calls that a request.
+        with pytest.raises(DBAPIError, match=r"canceling statement due to (statement timeout|user request)"):
+            await migrate(engine)
+    finally:
+        await engine.dispose()
 
 
 def test_there_is_one_head() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from config.servers import ServerUrls
 from db.calendar import CalendarRepository
@@ -277,6 +278,13 @@ async def test_a_span_that_only_says_its_end_begins_with_that_year(database: Dat
     assert (found["from"], found["to"]) == ("2024-01-01", "2024-02-01")
 
 
+async def _end_in(session: AsyncSession, days: int) -> None:
+    """Let the calendar end so many days after today, which in India begins in the evening of Europe."""
+    last = f"(now() AT TIME ZONE 'Asia/Kolkata')::date + {days}"
+    await session.execute(text(f"UPDATE market_calendars SET last_day = {last}"))
+    await session.execute(text(f"DELETE FROM market_sessions WHERE day > {last}"))
+
+
 async def test_the_status_and_the_doctor_warn_before_the_calendar_ends(database: Database, muhurat: Commands) -> None:
     await replay_from(database, datetime(2026, 11, 25, 5, tzinfo=UTC))
     assert (await muhurat.json("status"))["calendar_warning"] is None
@@ -285,8 +293,7 @@ async def test_the_status_and_the_doctor_warn_before_the_calendar_ends(database:
     assert warning in (await muhurat.json("status"))["calendar_warning"]
     assert warning in await muhurat("status")
     async with database.transaction(None) as session:
-        await session.execute(text("UPDATE market_calendars SET last_day = now()::date + 10"))
-        await session.execute(text("DELETE FROM market_sessions WHERE day > now()::date + 10"))
+        await _end_in(session, 10)
         (found,) = await _calendar(session)
         await session.rollback()
     assert (found.state, "in 10 days" in found.said) == ("warning", True)
@@ -294,8 +301,7 @@ async def test_the_status_and_the_doctor_warn_before_the_calendar_ends(database:
 
 async def test_the_doctor_finds_hours_that_somebody_put_into_each_other(database: Database) -> None:
     async with database.transaction(None) as session:
-        await session.execute(text("UPDATE market_calendars SET last_day = now()::date + 60"))
-        await session.execute(text("DELETE FROM market_sessions WHERE day > now()::date + 60"))
+        await _end_in(session, 60)
         (sound,) = await _calendar(session)
         await session.execute(text("UPDATE market_hours SET closes = '09:20' WHERE phase = 'preopen'"))
         (broken,) = await _calendar(session)
