@@ -171,6 +171,8 @@ def show_batch(batch: Batch, limit: o.Limit = 50, json: o.Json = False) -> None:
 @imports.command("verify")
 def verify_batch(batch: Batch, json: o.Json = False) -> None:
     """Hold a batch's sums in the database against those of its source again. Code 1 if one differs."""
+    from rich.console import Console
+
     from ops.cli.reach import reading
     from ops.cli.tables import print_json, print_rows
     from ops.importers.command import verify_batch as verified
@@ -181,7 +183,8 @@ def verify_batch(batch: Batch, json: o.Json = False) -> None:
         except LookupError as error:
             raise typer.BadParameter(str(error)) from error
 
-    measures = reading(look)
+    with Console(stderr=True, quiet=json).status(f"Adding up batch {batch}"):
+        measures = reading(look)
     rows = [{"sum": m.name, "source": m.source, "database": m.database, "agrees": m.agrees} for m in measures]
     if json:
         print_json({"batch": batch, "agrees": all(one.agrees for one in measures), "sums": rows})

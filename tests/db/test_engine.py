@@ -7,7 +7,9 @@ import pytest
 from config.servers import ServerUrls
 from db.engine import DatabaseError, check_database, check_role, make_engine
 from db.errors import is_temporary
+from db.transaction import Database
 from migrations.run import head
+from tests.people import scalar
 
 
 async def refusal(url: str, revision: str) -> str:
@@ -43,6 +45,11 @@ async def test_the_role_of_the_platform_is_accepted(urls: ServerUrls) -> None:
     await check_role(engine)
     await check_database(engine, head())
     await engine.dispose()
+
+
+async def test_no_statement_is_compiled_whatever_the_server_does_by_itself(database: Database) -> None:
+    said = "SELECT setting || ' by the ' || source FROM pg_settings WHERE name = 'jit'"
+    assert await scalar(database, said) == "off by the client"
 
 
 def test_what_passes_by_itself_is_told_from_what_does_not() -> None:
